@@ -1,0 +1,141 @@
+"""What each step made: small frozen records that travel between steps; the bulk lies in the store.
+
+A manifest is an artifact's birth certificate: the spec it answers, the files with their sizes and digests, and the
+provenance. It is written last, so that its presence means that the rest is whole.
+"""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AfterValidator, Field
+
+from effreason.choices import Name
+from effreason.frozen import Frozen
+from effreason.specs import Address, Spec
+
+
+class Interval(NamedTuple):
+    """A 95% confidence interval with its centre. Where there is too little data there is None instead."""
+
+    low: float
+    centre: float
+    high: float
+
+
+class Measures(Frozen):
+    """One model on one suite. Made by `evaluation`; read by the report and by whoever asks how it went."""
+
+    problems: int
+    samples: int
+    """Completions of each problem."""
+    unjudged: int
+    """Completions that the grader could not judge; in no rate below."""
+    accuracy: Interval | None
+    tokens: Interval | None
+    """Mean tokens of a completion."""
+    median_tokens: float | None
+    """Without an interval: a description of the sample, not an estimate to compare."""
+    tokens_right: Interval | None
+    tokens_wrong: Interval | None
+    truncated: Interval | None
+    """Share of completions that the token limit cut off."""
+    pass_at: dict[str, Interval | None]
+    """By k: the chance that at least one of k samples is right (unbiased estimator, Chen et al. 2021)."""
+    budgets: dict[str, Interval | None] = {}
+    """By token budget: accuracy when every completion is stopped there."""
+
+
+class Problems(Frozen):
+    """Made by prepare. Files: train.jsonl, validation.jsonl, suite-NAME.jsonl (records.Problem), dropped.jsonl."""
+
+    step: Literal["prepare"] = "prepare"
+    address: Address
+    train: int
+    validation: int
+    suites: dict[str, int]
+    dropped: dict[str, int]
+    """Rows that did not enter, by reason."""
+
+
+class Policy(Frozen):
+    """Made by train. Files: model/ (safetensors, tokenizer), metrics.jsonl, completions.parquet."""
+
+    step: Literal["train"] = "train"
+    address: Address
+    model: Name
+    alpha: float
+    seed: int
+    steps: int
+    generated_tokens: int
+    seconds: float
+
+
+class Evaluation(Frozen):
+    """Made by evaluate. Files: completions.parquet, measures.json."""
+
+    step: Literal["evaluate"] = "evaluate"
+    address: Address
+    suites: dict[str, Measures]
+    """By suite; the validation part, where there is one, under `validation`."""
+    generated_tokens: int
+    seconds: float
+
+
+class Report(Frozen):
+    """Made by report. Files: report.html, report.json, cells.csv, frontier.svg, table.md."""
+
+    step: Literal["report"] = "report"
+    address: Address
+    recommended: dict[str, float | None]
+    """By model."""
+
+
+Artifact = Annotated[Problems | Policy | Evaluation | Report, Field(discriminator="step")]
+
+
+class Provenance(Frozen):
+    """Where an artifact came from. Recorded, not hashed: a typo in a comment need not retrain every model."""
+
+    commit: str | None
+    """Of the project's checkout; None when installed from a package."""
+    dirty: bool | None
+    version: str
+    image: str | None
+    """Digest of the container image, where one was used."""
+    python: str
+    packages: dict[str, str]
+    hardware: dict[str, str | int]
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+
+
+def _stays_inside(path: str) -> str:
+    """A manifest may come from anywhere, so no path in it may lead out of the folder that it is fetched into."""
+    plain = PurePosixPath(path)
+    if not plain.parts or plain.is_absolute() or ".." in plain.parts or str(plain) != path or set(path) & {"\\", "\0"}:
+        raise ValueError(f"{path!r} is not a plain relative path.")
+    return path
+
+
+class StoredFile(Frozen):
+    """One file of an artifact."""
+
+    path: Annotated[str, AfterValidator(_stays_inside)]
+    """Relative to the artifact, with forward slashes."""
+    size: int = Field(ge=0)
+    """Bytes."""
+    sha256: str
+
+
+class Manifest(Frozen):
+    """The seal of an artifact."""
+
+    schema_version: Literal[1] = 1
+    address: Address
+    attempt: Name
+    """The writer's own folder under the address: writers of one address never touch each other's files."""
+    spec: Spec
+    artifact: Artifact
+    files: tuple[StoredFile, ...]
+    provenance: Provenance

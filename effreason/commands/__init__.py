@@ -1,0 +1,1 @@
+"""The subcommands of `effreason`, one file each. Building their parsers imports nothing heavy."""

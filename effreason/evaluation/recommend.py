@@ -1,0 +1,97 @@
+"""Which alpha to take: the one that saves the most tokens among those that surely keep the accuracy.
+
+Chosen on the validation part; what the chosen one saves is then read off the suites, where nothing was chosen.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from effreason.artifacts import Interval
+from effreason.evaluation.measures import Change
+from effreason.specs import Selection
+
+
+class Recommendation(NamedTuple):
+    """For one model. Made here; read by the report."""
+
+    alpha: float | None
+    """None where no alpha qualifies."""
+    reason: str
+    """A sentence with the figures."""
+
+
+class _Candidate(NamedTuple):
+    alpha: float
+    accuracy: Interval
+    token_reduction: Interval
+
+
+def two_sided(selection: Selection) -> float:
+    """The confidence of the two-sided interval whose lower limit is the one-sided limit that is asked for."""
+    return 2 * selection.confidence - 1
+
+
+def recommend(changes: Mapping[float, Change], selection: Selection) -> Recommendation:
+    """Choose among the changes of one model by alpha, measured on the validation part.
+
+    Each is over all seeds together, its accuracy with the confidence of `two_sided`; none of them means that there is
+    no validation part. alpha 0 is the control: what it saves is no merit of the penalty, so it is never recommended.
+    """
+    if not changes:
+        return Recommendation(
+            None, "No alpha is recommended, for want of a validation part to choose on; set data.validation_problems."
+        )
+    if all(alpha == 0 for alpha in changes):
+        return Recommendation(None, "No alpha is recommended: alpha 0 has no length penalty, and there is no other.")
+    candidates = [
+        _Candidate(alpha, change.accuracy, change.token_reduction)
+        for alpha, change in changes.items()
+        if alpha > 0 and change.accuracy and change.token_reduction
+    ]
+    if not candidates:
+        return Recommendation(
+            None, "No alpha is recommended: the validation part is too small to tell; raise data.validation_problems."
+        )
+    return _chosen(candidates, selection)
+
+
+def _chosen(candidates: Sequence[_Candidate], selection: Selection) -> Recommendation:
+    kept = [each for each in candidates if _keeps(each, selection)]
+    if not kept:
+        return Recommendation(None, _why_none(candidates, selection))
+    best = max(kept, key=lambda each: each.token_reduction.centre)
+    return Recommendation(
+        best.alpha,
+        f"On the validation part, {_figures(best, selection)}; no other alpha saves more within the limit of "
+        f"{_points(selection.max_accuracy_loss)}.",
+    )
+
+
+def _keeps(each: _Candidate, selection: Selection) -> bool:
+    return each.token_reduction.low > 0 and each.accuracy.low >= -selection.max_accuracy_loss
+
+
+def _why_none(candidates: Sequence[_Candidate], selection: Selection) -> str:
+    saving = [each for each in candidates if each.token_reduction.low > 0]
+    if not saving:
+        most = max(candidates, key=lambda each: each.token_reduction.centre)
+        return f"No alpha surely saves tokens on the validation part: {_figures(most, selection)}."
+    closest = max(saving, key=lambda each: each.accuracy.low)
+    return (
+        f"No alpha surely loses less than {_points(selection.max_accuracy_loss)} of accuracy on the validation part. "
+        f"Closest: {_figures(closest, selection)}; more validation problems would tell more precisely."
+    )
+
+
+def _figures(each: _Candidate, selection: Selection) -> str:
+    low, saved, high = (100 * limit for limit in each.token_reduction)
+    worst = each.accuracy.low
+    accuracy = f"loses at most {_points(-worst)}" if worst < 0 else f"gains at least {_points(worst)}"
+    return (
+        f"alpha {each.alpha:g} saves {saved:.0f}% of the tokens [{low:.0f}, {high:.0f}] and {accuracy} of accuracy "
+        f"at {100 * selection.confidence:g}%"
+    )
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f} points"

@@ -1,0 +1,129 @@
+"""Models and tokenizers, loaded from the package, a folder or the hub: safetensors only, and nobody's code but ours."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from huggingface_hub import errors as hub_errors
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from effreason.choices import BuiltInModel, FolderModel, HubModel, Model
+from effreason.errors import EffreasonError, StepFailure, UserError
+from effreason.hub import unreachable
+from effreason.reasoner import WEIGHTS
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to generate or to be trained. Made here; read by generation and training."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    eos_ids: frozenset[int]
+    """Any of these ends a completion."""
+
+
+def load(model: Model, device: Device = "auto", precision: Precision = "auto", policy: Path | None = None) -> Loaded:
+    """The model on its device, in evaluation mode; `policy` is a folder whose weights take the place of the model's.
+
+    Raises:
+        UserError: the model is not there, is gated, is damaged or incomplete, or has no safetensors.
+        StepFailure: the hub cannot be reached, or the GPU that was asked for is not there.
+    """
+    logging.disable_progress_bar()  # a step's own progress is what its log is for
+    place = _device(device)
+    where, options = _source(model) if policy is None else (str(policy), {"trust_remote_code": _trusts(model)})
+    try:
+        loaded, tokenizer = _read(where, options, _dtype(precision, place))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _explained(model, where, error) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = _padding(tokenizer)
+    return Loaded(loaded.to(place).eval(), tokenizer, _eos_ids(loaded, tokenizer))
+
+
+def _read(where: str, options: dict[str, Any], dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if "gguf_file" not in options:
+        AutoConfig.from_pretrained(where, **options)  # what is wrong with the place itself, it says most clearly
+        options = {**options, "use_safetensors": True}
+    model, report = AutoModelForCausalLM.from_pretrained(where, **options, dtype=dtype, output_loading_info=True)
+    if report["missing_keys"]:
+        raise ValueError(f"it lacks the weights {', '.join(sorted(report['missing_keys'])[:3])} and maybe others")
+    if "gguf_file" in options:
+        _forget_quantisation(model)
+    options.pop("use_safetensors", None)
+    return model, AutoTokenizer.from_pretrained(where, **options)
+
+
+def _source(model: Model) -> tuple[str, dict[str, Any]]:
+    match model:
+        case BuiltInModel():
+            return str(WEIGHTS), {"trust_remote_code": False}
+        case FolderModel():
+            gguf = {"gguf_file": model.gguf_file} if model.gguf_file else {}
+            return model.path, {"trust_remote_code": False, **gguf}
+        case HubModel():
+            return model.id, {"trust_remote_code": model.trust_remote_code, "revision": model.revision}
+
+
+def _trusts(model: Model) -> bool:
+    return isinstance(model, HubModel) and model.trust_remote_code
+
+
+def _device(wanted: Device) -> torch.device:
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise StepFailure("No GPU that torch can use was found.", 'Set runtime.device = "auto" or mend the driver.')
+    return torch.device(wanted)
+
+
+def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def _forget_quantisation(model: PreTrainedModel) -> None:
+    """The weights of a GGUF file were expanded on reading; the marker would keep them from being saved."""
+    model.config.__dict__.pop("quantization_config", None)
+    model.hf_quantizer = None
+    model.is_quantized = False
+
+
+def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Instruct models end a turn with another token than the tokenizer's own end of sequence."""
+    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+    several = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
+
+
+def _padding(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A special token that ends nothing; where there is none the end of sequence, which masks tell from padding."""
+    end: str = tokenizer.eos_token
+    return next((token for token in (tokenizer.unk_token, tokenizer.bos_token) if token not in (None, end)), end)
+
+
+def _explained(model: Model, where: str, error: Exception) -> EffreasonError:
+    cause = error.__cause__
+    if isinstance(model, HubModel) and isinstance(cause, hub_errors.LocalEntryNotFoundError):
+        return unreachable("model", model.id, cause)
+    first_line = str(error).strip().split("\n")[0]
+    return UserError(f"The model {model.name} cannot be loaded from {where}: {first_line}", _remedy(model))
+
+
+def _remedy(model: Model) -> str:
+    match model:
+        case HubModel() if "HF_TOKEN" not in os.environ:
+            return "Check its id, set HF_TOKEN if it is gated, or load it from a folder."
+        case HubModel():
+            return "Check its id and that your token may read it, or load it from a folder."
+        case _:
+            return "The folder needs config.json, tokenizer files and safetensors, as save_pretrained writes them."

@@ -1,0 +1,59 @@
+"""Figures as a reader sees them: each with its interval, and with as many digits as keep its limits apart."""
+
+from typing import NamedTuple
+
+from effreason.artifacts import Interval
+from effreason.report.schema import Limits
+
+MOST_DIGITS = 6
+
+
+class Figure(NamedTuple):
+    """A number and its 95% interval as text. Made here; read by the tables, the plots and the findings."""
+
+    centre: str
+    limits: str
+    """`[low, high]`, or why there is none."""
+
+    def __str__(self) -> str:
+        return f"{self.centre} {self.limits}"
+
+
+UNKNOWN = Figure("–", "too little data")
+
+
+def percent(interval: Interval | Limits | None) -> Figure:
+    """A share of the whole: `96.1% [95.0, 97.2]`."""
+    return _figure(interval, scale=100, sign="", unit="%")
+
+
+def points(interval: Interval | Limits | None) -> Figure:
+    """A difference of two shares, in percentage points: `+3.5 [+1.2, +5.8]`."""
+    return _figure(interval, scale=100, sign="+", unit="")
+
+
+def count(interval: Interval | Limits | None) -> Figure:
+    """A number of tokens: `90.5 [88.2, 92.8]`."""
+    return _figure(interval, scale=1, sign="", unit="")
+
+
+def thousands(number: float) -> str:
+    """A large whole number, grouped by thin spaces: `1 234 567`."""
+    return f"{number:,.0f}".replace(",", "\u2009")
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `12 min`, `3.4 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _figure(interval: Interval | Limits | None, scale: float, sign: str, unit: str) -> Figure:
+    if interval is None:
+        return UNKNOWN
+    low, centre, high = (scale * value for value in (interval.low, interval.centre, interval.high))
+    least = 1 if max(abs(low), abs(high)) < 1000 else 0
+    digits = next((n for n in range(least, MOST_DIGITS) if f"{low:z.{n}f}" != f"{high:z.{n}f}"), MOST_DIGITS)
+    shown = [f"{value:{sign}z.{digits}f}".replace("-", "−") for value in (low, centre, high)]
+    return Figure(f"{shown[1]}{unit}", f"[{shown[0]}, {shown[2]}]")

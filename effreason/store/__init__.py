@@ -1,0 +1,69 @@
+"""Where artifacts live: content-addressed, sealed by a manifest that is written last.
+
+    ADDRESS/manifest.json            the seal; what has none is invisible
+    ADDRESS/ATTEMPT/path/of/file     the files of one writer; the manifest names the attempt that counts
+    working/ADDRESS/...              checkpoints of a step that is still running
+
+Two writers of one address each write their own attempt; the first manifest stands and the other writer takes it.
+Every file's size and SHA-256 are in the manifest and are verified whenever the file is read.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from effreason.artifacts import Artifact, Manifest, Provenance
+from effreason.choices import FolderHome, Home
+from effreason.extras import require
+from effreason.specs import Address, Spec
+
+
+class Store(Protocol):
+    """One interface, two homes: `FolderStore` and `S3Store`.
+
+    Raises `StepFailure` when the home cannot be reached, is full, or holds a file that differs from its manifest.
+    """
+
+    def find(self, address: Address) -> Manifest | None:
+        """The manifest of a finished artifact, or None."""
+        ...
+
+    def seal(self, spec: Spec, artifact: Artifact, folder: Path, provenance: Provenance) -> Manifest:
+        """Store every file under `folder` and then the manifest; return the manifest that stands."""
+        ...
+
+    def fetch(self, manifest: Manifest, into: Path, only: Sequence[str] | None = None) -> Path:
+        """Copy the artifact's files (or those whose paths start with one of `only`), verified, below `into`."""
+        ...
+
+    def addresses(self) -> Iterator[Address]:
+        """Every sealed artifact, sorted."""
+        ...
+
+    def verify(self, manifest: Manifest) -> list[str]:
+        """One sentence for every file that is missing or differs from the manifest."""
+        ...
+
+    def save_working(self, address: Address, name: str, folder: Path) -> None:
+        """Keep a checkpoint of a running step: whole or not at all."""
+        ...
+
+    def load_working(self, address: Address, into: Path) -> str | None:
+        """Copy the newest whole checkpoint (by name, in sorting order) below `into`; its name, or None."""
+        ...
+
+    def clear_working(self, address: Address) -> None:
+        """Forget the checkpoints of a step that has been sealed."""
+        ...
+
+
+def open_store(home: Home) -> Store:
+    """The store at `home`. boto3 is imported only for an S3 home."""
+    if isinstance(home, FolderHome):
+        from effreason.store.folder import FolderStore
+
+        return FolderStore(Path(home.path))
+    require("boto3", "s3", "Storage in S3")
+    from effreason.store.s3 import S3Store
+
+    return S3Store(home)

@@ -1,0 +1,92 @@
+"""A shelf keeps bytes under keys, in a folder or in a bucket; what the bytes mean is for `sealing` to say.
+
+A key is a relative path with forward slashes, and no key is the beginning of another up to a slash.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from effreason.errors import EffreasonError, StepFailure, UserError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+NOT_A_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST})
+
+
+class Unreachable(StepFailure):
+    """No answer came in time; what was asked for last may have been done all the same."""
+
+
+class Damaged(StepFailure):
+    """What is stored is not what was sealed."""
+
+
+class Shelf(Protocol):
+    """The seam under a store: `FolderShelf` and `S3Shelf`.
+
+    Raises `UserError` when the home does not exist or refuses its user, `StepFailure` when it is full or fails, and
+    `Unreachable` when it does not answer.
+    """
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether `write_first` truly lets one writer through; if not, two at the same moment may both pass."""
+        ...
+
+    def where(self, key: str) -> str:
+        """The key as a person finds it."""
+        ...
+
+    def put(self, key: str, source: Path) -> None:
+        """Store a file of any size. Until it is whole it may be visible, but no manifest names it yet."""
+        ...
+
+    def write(self, key: str, content: bytes) -> None:
+        """Store a few bytes at once: a reader sees all of them or what was there before."""
+        ...
+
+    def write_first(self, key: str, content: bytes) -> None:
+        """`write` unless the key is taken, which is no error. Only where `exclusive`."""
+        ...
+
+    def read(self, key: str) -> bytes | None:
+        """What `write` stored, or None."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Bytes under the key; None where there is nothing."""
+        ...
+
+    def chunks(self, key: str, size: int) -> Iterator[bytes]:
+        """The `size` bytes under the key, in order."""
+        ...
+
+    def keys(self, folder: str) -> Iterator[str]:
+        """Every key below `folder`, in no particular order."""
+        ...
+
+    def clear(self, folder: str, sparing: tuple[str, ...] = ()) -> None:
+        """Remove every key below `folder` but those that begin with one of `sparing`."""
+        ...
+
+
+@contextmanager
+def disk_errors(place: Path) -> Iterator[None]:
+    """Answer for what the operating system refuses at `place`."""
+    try:
+        yield
+    except OSError as error:
+        raise _explained(error, place) from error
+
+
+def _explained(error: OSError, place: Path) -> EffreasonError:
+    if error.errno in FULL:
+        return StepFailure(f"There is no room left to write {place}.", "Free disk space or quota there and run again.")
+    if error.errno in FORBIDDEN:
+        return UserError(f"{place} may not be used ({error.strerror}).", "Change its permissions, or choose another.")
+    if error.errno in NOT_A_FOLDER:
+        return UserError(f"{place} is not a folder that can be used ({error.strerror}).", "Choose another place.")
+    return StepFailure(f"{place} failed ({error.strerror}).", "Check the disk that it lies on and run again.")

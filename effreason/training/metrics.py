@@ -1,0 +1,125 @@
+"""The figures of a training step: one JSON line each."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from statistics import fmean, pstdev
+from typing import TypeVar
+
+from effreason.records import Verdict
+from effreason.training.rollouts import Batch, Rollout
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFigures:
+    """What was generated, and what it was worth."""
+
+    reward: float
+    """Mean over the judged completions, as are the accuracy and the lengths by verdict."""
+    accuracy: float
+    tokens: float
+    """Mean over all completions."""
+    tokens_right: float | None
+    """None where there is no right completion."""
+    tokens_wrong: float | None
+    truncated: float
+    """Share of all completions."""
+    unjudged: float
+    """Share of all completions."""
+    uninformative: float
+    """Share of the groups in which every advantage is 0, so that they teach nothing."""
+    advantage_spread: float
+    """Standard deviation over all completions."""
+    generated_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFigures:
+    """What the optimiser did. Over the tokens that were trained on: those whose advantage is not 0, or all with KL."""
+
+    loss: float
+    grad_norm: float
+    """Before it was clipped."""
+    entropy: float
+    """Nats a token."""
+    kl: float | None
+    """Nats a token, to the starting model; None where none is kept."""
+    clipped: float
+    """Share of the tokens whose gradient the clip took away."""
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """One line of metrics.jsonl. Made by the trainer; read by the report."""
+
+    step: int
+    alpha: float
+    batch: BatchFigures
+    update: UpdateFigures
+    seconds_generate: float
+    seconds_score: float
+    seconds_update: float
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_generate + self.seconds_score + self.seconds_update
+
+    def line(self) -> dict[str, float | None]:
+        """All figures side by side, as they are written."""
+        return {
+            "step": self.step,
+            "alpha": self.alpha,
+            **{field.name: getattr(self.batch, field.name) for field in fields(self.batch)},
+            **{field.name: getattr(self.update, field.name) for field in fields(self.update)},
+            "seconds": self.seconds,
+            "seconds_generate": self.seconds_generate,
+            "seconds_score": self.seconds_score,
+            "seconds_update": self.seconds_update,
+            "tokens_per_second": self.batch.generated_tokens / max(self.seconds, 1e-9),
+        }
+
+
+def batch_figures(batch: Batch) -> BatchFigures:
+    """Sum up a batch of which at least one completion was judged."""
+    rollouts = batch.rollouts
+    rewards = [rollout.reward for rollout in rollouts if rollout.reward is not None]
+    return BatchFigures(
+        reward=fmean(rewards),
+        accuracy=sum(_right(rollout) for rollout in rollouts) / len(rewards),
+        tokens=fmean(rollout.completion.tokens for rollout in rollouts),
+        tokens_right=_mean_tokens(filter(_right, rollouts)),
+        tokens_wrong=_mean_tokens(rollout for rollout in rollouts if rollout.judgement.verdict is Verdict.WRONG),
+        truncated=_share(rollouts, lambda rollout: rollout.completion.truncated),
+        unjudged=_share(rollouts, lambda rollout: rollout.reward is None),
+        uninformative=_share(batch.groups, lambda group: all(rollout.advantage == 0 for rollout in group)),
+        advantage_spread=pstdev([rollout.advantage for rollout in rollouts]),
+        generated_tokens=sum(rollout.completion.tokens for rollout in rollouts),
+    )
+
+
+def mean_of_updates(updates: list[UpdateFigures]) -> UpdateFigures:
+    """The updates of one step as one; the learning rate is that of the last."""
+    kl = [update.kl for update in updates if update.kl is not None]
+    return UpdateFigures(
+        loss=fmean(update.loss for update in updates),
+        grad_norm=fmean(update.grad_norm for update in updates),
+        entropy=fmean(update.entropy for update in updates),
+        kl=fmean(kl) if kl else None,
+        clipped=fmean(update.clipped for update in updates),
+        learning_rate=updates[-1].learning_rate,
+    )
+
+
+def _right(rollout: Rollout) -> bool:
+    return rollout.judgement.verdict is Verdict.RIGHT
+
+
+def _mean_tokens(rollouts: Iterable[Rollout]) -> float | None:
+    tokens = [rollout.completion.tokens for rollout in rollouts]
+    return fmean(tokens) if tokens else None
+
+
+def _share(things: list[T], holds: Callable[[T], bool]) -> float:
+    return sum(map(holds, things)) / len(things)

@@ -1,0 +1,94 @@
+"""`python -m flows.full_sweep EXPERIMENT`: check it, find or start a Prefect server, run the flow, print what came out.
+
+A mistake in the experiment is answered before Prefect is imported or a server started.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from effreason.errors import EffreasonError, StepFailure
+from effreason.experiment import Experiment
+from effreason.experiment_file import prepared
+from tasks import server
+
+TERMINAL = {
+    # The display tells what happens; Prefect's own lines are in its UI.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 2 where the user can mend it, 1 where something failed, 130 after Ctrl-C."""
+    options = _options(arguments)
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without α shall not end a sweep
+    try:
+        experiment = prepared(options.experiment)
+        ui = _connect(options.no_server, options.debug)
+        if ui is not None:
+            print(f"Prefect UI: {ui}", flush=True)
+        _run(experiment)
+        _print(experiment, ui)
+    except EffreasonError as error:
+        if options.debug:
+            raise
+        print(f"full-sweep: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("full-sweep: stopped. What is done is kept; run it again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.full_sweep", description="Run an experiment, from nothing to a report."
+    )
+    parser.add_argument("experiment", help="path of a TOML file, or the name of a shipped experiment such as tiny")
+    parser.add_argument("--no-server", action="store_true", help="run with a temporary Prefect server without a UI")
+    parser.add_argument("--debug", action="store_true", help="show Prefect's log, and the traceback of an error")
+    return parser.parse_args(arguments)
+
+
+def _connect(without: bool, debug: bool) -> str | None:
+    """Set the environment for Prefect, which is not yet imported; the address of the UI, where there is one."""
+    if not debug:
+        os.environ.update({**TERMINAL, **os.environ})
+    given = os.environ.get("PREFECT_API_URL")
+    if without:
+        os.environ.pop("PREFECT_API_URL", None)
+        os.environ.update(server.run_environment(None))
+        return None
+    if given:
+        server.check_reachable(given)
+        return given.removesuffix("/").removesuffix("/api")
+    local = server.ensure_server()
+    os.environ.update(server.run_environment(local))
+    return f"{local.address}   (it goes on running; `make stop` stops it)"
+
+
+def _run(experiment: Experiment) -> None:
+    import httpx
+    from prefect.exceptions import CancelledRun, PrefectException
+
+    from flows.full_sweep import full_sweep
+
+    try:
+        full_sweep(experiment)
+    except CancelledRun:
+        raise StepFailure("The run was cancelled.", "What is done is kept; run it again to go on.") from None
+    except (httpx.HTTPError, PrefectException) as error:
+        raise StepFailure(
+            f"Prefect failed: {error}", "See that its server runs, and run the experiment again."
+        ) from error
+
+
+def _print(experiment: Experiment, ui: str | None) -> None:
+    from tasks.publish import PAGE, TABLE, report_folder
+
+    folder = report_folder(experiment)
+    print(f"\n{(folder / TABLE).read_text(encoding='utf-8')}")
+    print(f"Report:     {folder / PAGE}")
+    if ui is not None:
+        print(f"Prefect UI: {ui}")

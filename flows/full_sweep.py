@@ -1,0 +1,51 @@
+"""The whole experiment on one screen.
+
+python -m flows.full_sweep path.toml
+"""
+
+if __name__ == "__main__":  # ahead of Prefect, which reads its settings when it is imported
+    from flows.command import main
+
+    raise SystemExit(main())
+
+from datetime import datetime
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from effreason.artifacts import Report
+from effreason.experiment import Experiment
+from effreason.pinning import pin
+from tasks.evaluate import evaluate
+from tasks.prepare import prepare
+from tasks.publish import publish
+from tasks.report import report
+from tasks.supervision import supervised
+from tasks.train import train
+
+
+def run_name() -> str:
+    """Such as `tiny 2026-01-31 09:30:00`."""
+    experiment = Experiment.model_validate(flow_run.parameters["experiment"])
+    return f"{experiment.name} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+@flow(name="full-sweep", flow_run_name=run_name)
+@supervised
+def full_sweep(experiment: Experiment) -> Report:
+    """How much reasoning can each model give up before it gives up answers?"""
+    experiment = pin(experiment, Path())  # a deployment's has not been; one that has stays as it is
+    retries = experiment.runtime.retries
+    measure, fine_tune = evaluate.with_options(retries=retries), train.with_options(retries=retries)
+
+    problems = prepare.with_options(retries=retries)(experiment)
+    base = {model: measure.submit(experiment, model.name, model, None, problems) for model in experiment.models}
+    tuned = {key: fine_tune.submit(experiment, key, problems) for key in experiment.cells()}
+    # Prefect puts results in the place of futures.
+    after = {key: measure.submit(experiment, key.label, key.model, tuned[key], problems) for key in tuned}  # type: ignore[call-overload]
+
+    cells = [(key, tuned[key], base[key.model], after[key]) for key in tuned]
+    finished = report.with_options(retries=retries)(experiment, cells, problems)  # type: ignore[arg-type]
+    publish(experiment, finished)
+    return finished

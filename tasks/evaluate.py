@@ -1,0 +1,15 @@
+"""The measurement of a model, before and after training alike."""
+
+from prefect import task
+
+from effreason.artifacts import Evaluation, Policy, Problems
+from effreason.choices import Model
+from effreason.experiment import Experiment
+from tasks.launching import COAT, launch
+
+
+@task(task_run_name="evaluate {label}", **COAT)
+def evaluate(experiment: Experiment, label: str, model: Model, policy: Policy | None, problems: Problems) -> Evaluation:
+    """Measure a model as it comes, or the policy trained from it."""
+    spec = experiment.measurement(model, policy.address if policy else None, problems.address)
+    return launch(experiment, f"evaluate {label}", spec, Evaluation)

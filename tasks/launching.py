@@ -1,0 +1,226 @@
+"""An artifact from the store, or made by a step in a child process.
+
+    python -m effreason step --until-stdin-closes STEP ORDER.json
+
+The order is all that the step is told; its standard output is the protocol of `effreason.progress`. What is there and
+is no protocol, from a library that prints, is taken for a log line.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+from prefect import State, Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from effreason.artifacts import Artifact, Manifest
+from effreason.choices import Home
+from effreason.errors import EffreasonError, StepFailure, UserError
+from effreason.experiment import Experiment
+from effreason.order import Order
+from effreason.progress import Fault, Progress
+from effreason.specs import Spec
+from effreason.store import open_store
+from effreason.workbench import Runtime
+from tasks.process import Process, Stopped, child, lines
+from tasks.turns import Turns
+
+STEP = (sys.executable, "-m", "effreason", "step", "--until-stdin-closes")
+"""The command to which the step's name and the path of its order are added."""
+REMEMBERED_LINES = 20
+RETRY_SECONDS = 2.0
+
+Made = TypeVar("Made", bound=Artifact)
+
+
+class Listener(Protocol):
+    """Told what becomes of a step, in the thread that launched it."""
+
+    def found(self, label: str) -> None:
+        """Its artifact was in the store."""
+
+    def began(self, label: str) -> None: ...
+
+    def progressed(self, label: str, progress: Progress) -> None: ...
+
+    def said(self, label: str, line: str) -> None:
+        """A line of its log."""
+
+    def ended(self, label: str) -> None:
+        """Its artifact is in the store."""
+
+    def failed(self, label: str, error: EffreasonError) -> None:
+        """Perhaps to be tried again."""
+
+
+def launch(experiment: Experiment, label: str, spec: Spec, makes: type[Made]) -> Made:
+    """The artifact that `spec` describes, under the `label` that a person knows the step by.
+
+    Raises:
+        UserError: the step refused its input; trying again is of no use.
+        StepFailure: the step failed, was killed or was stopped.
+    """
+    crew = CREW.get() or Crew(experiment)
+    artifact = crew.artifact(label, spec)
+    assert isinstance(artifact, makes)  # noqa: S101  each kind of spec makes one kind of artifact
+    return artifact
+
+
+class Crew:
+    """The steps of one flow run: launched in their turns, and ended when the run ends."""
+
+    def __init__(self, experiment: Experiment, listeners: Sequence[Listener] = ()) -> None:
+        self.home = experiment.store
+        self.store = open_store(experiment.store)
+        self.turns = Turns(experiment.runtime)
+        self.listeners = listeners
+        self.faults: dict[str, EffreasonError] = {}
+        """By label, the latest error of every step that has not succeeded since."""
+
+    def __enter__(self) -> Self:
+        self._token = CREW.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every step that still runs; when this returns none is left."""
+        CREW.reset(self._token)
+        self.stop()
+        self.turns.wait_until_idle()
+
+    def stop(self) -> None:
+        """Ask every running step to end, and begin no other. From any thread; does not wait."""
+        self.turns.stop()
+
+    def artifact(self, label: str, spec: Spec) -> Artifact:
+        """What `launch` does, less its check."""
+        try:
+            made = self._found(label, spec) or self._made(label, spec)
+        except EffreasonError as error:
+            if not isinstance(error, Stopped):
+                self.faults[label] = error
+            for listener in self.listeners:
+                listener.failed(label, error)
+            raise
+        self.faults.pop(label, None)
+        return made
+
+    def _found(self, label: str, spec: Spec) -> Artifact | None:
+        manifest = self.store.find(spec.address)
+        if manifest is None:
+            return None
+        for listener in self.listeners:
+            listener.found(label)
+        return manifest.artifact
+
+    def _made(self, label: str, spec: Spec) -> Artifact:
+        with self.turns.take() as share:
+            for listener in self.listeners:
+                listener.began(label)
+            with _order(spec, self.home, self.turns.runtime) as order:
+                made = self._run(label, [*STEP, spec.step, str(order)], {**os.environ, **share})
+            for listener in self.listeners:
+                listener.ended(label)
+        return made
+
+    def _run(self, label: str, command: Sequence[str], environment: Mapping[str, str]) -> Artifact:
+        said: deque[str] = deque(maxlen=REMEMBERED_LINES)
+        answer: Manifest | Fault | None = None
+        with child(command, environment) as process:
+            for line in lines(process, self.turns.stopping):
+                message = None if line.logged else _message(line.text)
+                if message is None:
+                    said.append(line.text)
+                    for listener in self.listeners:
+                        listener.said(label, line.text)
+                elif message.progress is not None:
+                    for listener in self.listeners:
+                        listener.progressed(label, message.progress)
+                else:
+                    answer = message.manifest or message.fault
+        match answer:
+            case Manifest():
+                return answer.artifact
+            case Fault():
+                raise (UserError if answer.kind == "user" else StepFailure)(answer.happened, answer.remedy)
+        raise _without_an_answer(label, process, said)
+
+
+CREW: ContextVar[Crew | None] = ContextVar("crew", default=None)
+"""The crew of the flow run that this thread works for."""
+
+
+def worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a task may succeed where it failed: not after a fault of the user's, and not when the run ends."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StepFailure) and not isinstance(error, Stopped)
+
+
+def end_the_others(task: Task[..., Any], run: TaskRun, state: State[Any]) -> None:
+    """Once a step has failed for good there will be no report; what the others have done by then is kept."""
+    crew = CREW.get()
+    if crew is not None:
+        crew.stop()
+
+
+COAT: dict[str, Any] = {
+    "cache_policy": NO_CACHE,  # the store is the only cache
+    "retry_delay_seconds": RETRY_SECONDS,
+    "retry_condition_fn": worth_another_try,
+    "on_failure": [end_the_others],
+}
+"""What every step's task has in common; how often it is tried again is for the experiment to say."""
+
+
+class _Message(BaseModel):
+    """One line of the protocol: one of the three."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    progress: Progress | None = None
+    manifest: Manifest | None = None
+    fault: Fault | None = None
+
+
+def _message(text: str) -> _Message | None:
+    """None for what is not of the protocol."""
+    if not text.startswith("{"):
+        return None
+    try:
+        return _Message.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+@contextmanager
+def _order(spec: Spec, home: Home, runtime: Runtime) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="effreason-order-") as folder:
+        path = Path(folder) / "order.json"
+        path.write_text(Order(spec=spec, store=home, runtime=runtime).model_dump_json())
+        yield path
+
+
+def _without_an_answer(label: str, process: Process, said: Sequence[str]) -> StepFailure:
+    """The error of a step that ended without manifest and fault: killed, or broken."""
+    code = process.returncode
+    number = -code if code < 0 else code - 128
+    last = f" Its last words: {said[-1]}" if said else ""
+    if number == signal.SIGKILL:
+        return StepFailure(
+            f"{label} was killed from outside, as the system does when memory runs out.{last}",
+            "Free memory, or lower `parallel` or `tokens_per_microbatch`, and run again.",
+        )
+    if number > 0 and number in {known.value for known in signal.Signals}:
+        return StepFailure(f"{label} was ended by {signal.Signals(number).name}.{last}", "Run the experiment again.")
+    return StepFailure(
+        f"{label} ended with exit code {code} and without a result.{last}",
+        "Its log, in the Prefect UI under its task, has the rest.",
+    )

@@ -1,0 +1,13 @@
+"""The data: what to train on, to choose alpha on, and to measure on."""
+
+from prefect import task
+
+from effreason.artifacts import Problems
+from effreason.experiment import Experiment
+from tasks.launching import COAT, launch
+
+
+@task(task_run_name="prepare", **COAT)
+def prepare(experiment: Experiment) -> Problems:
+    """Load, check, deduplicate and split the problems."""
+    return launch(experiment, "prepare", experiment.preparation(), Problems)

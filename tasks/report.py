@@ -1,0 +1,19 @@
+"""The page that sums the sweep up."""
+
+from collections.abc import Sequence
+
+from prefect import task
+
+from effreason.artifacts import Evaluation, Policy, Problems, Report
+from effreason.experiment import CellKey, Experiment
+from tasks.launching import COAT, launch
+
+Measured = tuple[CellKey, Policy, Evaluation, Evaluation]
+"""A cell with its policy and the evaluations before and after."""
+
+
+@task(task_run_name="report", **COAT)
+def report(experiment: Experiment, cells: Sequence[Measured], problems: Problems) -> Report:
+    """Every cell of the sweep on one page."""
+    rows = [experiment.cell(key, policy.address, base.address, after.address) for key, policy, base, after in cells]
+    return launch(experiment, "report", experiment.summary(tuple(rows), problems.address), Report)

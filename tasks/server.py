@@ -1,0 +1,251 @@
+"""A Prefect server with its UI for this machine alone, started in the background when a run is told of no other.
+
+    python -m tasks.server start | stop | status
+
+It keeps its database, its log and the record of where it listens in `.prefect` below the working directory
+(EFFREASON_PREFECT_HOME names another folder), and every later run from there uses it. The process holds a lock that the
+kernel frees when it dies, so that neither a kill nor a number given to another process can deceive; where several are
+started at once, one gets the lock and the others leave. Prefect is not imported here: it reads its settings when it is,
+and they depend on the address.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from effreason.errors import EffreasonError, StepFailure, UserError
+
+HOST = "127.0.0.1"
+USUAL_PORT = 4200
+HEALTHY_WITHIN_SECONDS = 60.0
+STOPS_WITHIN_SECONDS = 10.0
+POLL_SECONDS = 0.1
+MOST_STARTS = 3
+"""A port may be taken between the look at it and the use of it."""
+TRACKING_OFF = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """The record of a server that was started from here."""
+
+    pid: int
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Of the UI."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def api(self) -> str:
+        return f"{self.address}/api"
+
+
+def home() -> Path:
+    """The folder of the server."""
+    return Path(os.environ.get("EFFREASON_PREFECT_HOME", ".prefect")).resolve()
+
+
+def ensure_server() -> Server:
+    """The healthy server of this home, started if none runs. Raises `StepFailure` if it does not become healthy."""
+    deadline = time.monotonic() + HEALTHY_WITHIN_SECONDS
+    starts: list[subprocess.Popen[bytes]] = []
+    while time.monotonic() < deadline:
+        server = running()
+        if server is not None and answers(server.api):
+            return server
+        if server is None and all(start.poll() is not None for start in starts):
+            if len(starts) == MOST_STARTS:
+                break
+            starts.append(_spawn())
+        time.sleep(POLL_SECONDS)
+    raise StepFailure(
+        f"The Prefect server did not become healthy within {HEALTHY_WITHIN_SECONDS:.0f} s.",
+        f"Look into its log {_log()}, stop it by `python -m tasks.server stop`, or run with --no-server.",
+    )
+
+
+def running() -> Server | None:
+    """The server of this home, healthy or about to be."""
+    try:
+        with _lock().open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _recorded()
+    return None
+
+
+def stop() -> bool:
+    """Stop the server of this home; False where none runs."""
+    server = running()
+    if server is None:
+        return False
+    os.killpg(server.pid, signal.SIGINT)
+    deadline = time.monotonic() + STOPS_WITHIN_SECONDS
+    while running() is not None:
+        if time.monotonic() > deadline:
+            os.killpg(server.pid, signal.SIGKILL)
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def answers(api: str) -> bool:
+    """Whether something that speaks HTTP is at the address; a refusal for lack of a key is an answer too."""
+    try:
+        with urllib.request.urlopen(f"{api}/health", timeout=5):  # noqa: S310  the user's or our own address
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
+
+
+def run_environment(server: Server | None) -> dict[str, str]:
+    """What Prefect must find in the environment of a run: the local server, or none but a temporary one."""
+    return {
+        **TRACKING_OFF,
+        "PREFECT_HOME": str(home()),
+        "PREFECT_PROFILES_PATH": str(home() / "profiles.toml"),
+        **({"PREFECT_API_URL": server.api} if server else _temporary()),
+    }
+
+
+def check_reachable(api: str) -> None:
+    """Raise `UserError` if there is nothing at the address that the environment names."""
+    if not answers(api):
+        raise UserError(
+            f"No Prefect server answers at {api}, which PREFECT_API_URL names.",
+            "Start it, or unset PREFECT_API_URL to have a local one started.",
+        )
+
+
+def _temporary() -> dict[str, str]:
+    return {"PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60"}
+
+
+# ------------------------------------------------------------------------------------- the server's own process
+
+
+def _spawn() -> subprocess.Popen[bytes]:
+    home().mkdir(parents=True, exist_ok=True)
+    with _log().open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tasks.server", "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # it outlives the run that started it
+        )
+
+
+def _serve() -> int:
+    """Become the server, unless another is: what is executed here inherits the process's number and its lock."""
+    lock = os.open(_lock(), os.O_RDWR | os.O_CREAT)
+    if not _locked(lock):
+        return 0
+    os.set_inheritable(lock, True)
+    server = Server(os.getpid(), _port())
+    partial = _record().with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(server)))
+    os.replace(partial, _record())
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(server.port)]
+    os.execve(sys.executable, command, _server_environment(server, os.environ))  # noqa: S606  no shell
+
+
+def _locked(lock: int) -> bool:
+    """Take the lock for good. Somebody who only looks whether it is held holds it for a moment himself."""
+    for _ in range(10):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(POLL_SECONDS / 10)
+        else:
+            return True
+    return False
+
+
+def _port() -> int:
+    """That of the last server, so that addresses in browsers stay good, or the usual one, or any that is free."""
+    recorded = _recorded()
+    for port in (recorded.port if recorded else USUAL_PORT, USUAL_PORT, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StepFailure("No port is free on this machine.", "Stop some servers, or run with --no-server.")
+
+
+def _server_environment(server: Server, outer: Mapping[str, str]) -> dict[str, str]:
+    told_elsewhere = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE")
+    return {
+        **{name: value for name, value in outer.items() if name not in told_elsewhere},
+        **TRACKING_OFF,
+        "PREFECT_HOME": str(home()),
+        "PREFECT_PROFILES_PATH": str(home() / "profiles.toml"),
+        "PREFECT_UI_API_URL": server.api,
+        "PREFECT_CLI_PROMPT": "false",
+        # With the default, in memory, the slots of concurrency limits are lost for ever when the server starts again.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }
+
+
+def _recorded() -> Server | None:
+    try:
+        return Server(**json.loads(_record().read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _record() -> Path:
+    return home() / "server.json"
+
+
+def _lock() -> Path:
+    return home() / "server.lock"
+
+
+def _log() -> Path:
+    return home() / "server.log"
+
+
+# ----------------------------------------------------------------------------------------------- as a command
+
+
+def main(arguments: Sequence[str]) -> int:
+    match list(arguments):
+        case ["start"]:
+            print(f"Prefect UI: {ensure_server().address}")
+        case ["stop"]:
+            print("The Prefect server is stopped." if stop() else f"No Prefect server of {home()} runs.")
+        case ["status"]:
+            server = running()
+            print(f"Prefect UI: {server.address}" if server else f"No Prefect server of {home()} runs.")
+        case ["serve"]:
+            return _serve()
+        case _:
+            print("usage: python -m tasks.server start | stop | status", file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except EffreasonError as error:
+        sys.exit(f"tasks.server: {error}")

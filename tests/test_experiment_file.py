@@ -1,0 +1,68 @@
+"""Experiments read from TOML: those that are shipped, and every way to get one wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from effreason.errors import UserError
+from effreason.experiment_file import load, locate, shipped
+
+ROOT = Path(__file__).parent.parent
+EVERY_TOML = sorted(
+    path for folder in ("effreason", "tests", "infra", "docs") for path in (ROOT / folder).rglob("*.toml")
+)
+
+SOUND = 'name = "x"\nalphas = [0.0, 0.2]\n\n[[models]]\nsource = "builtin"\n'
+
+
+@pytest.mark.parametrize("path", EVERY_TOML, ids=lambda path: path.stem)
+def test_every_experiment_in_the_repository_loads(path):
+    assert load(str(path)).name == path.stem
+
+
+def test_a_shipped_experiment_is_found_by_its_name():
+    assert "tiny" in shipped()
+    assert load("tiny").name == "tiny"
+
+
+def test_a_path_that_is_not_there_is_answered_with_the_names_that_are():
+    with pytest.raises(UserError, match="tiny"):
+        locate("no-such-thing")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        (SOUND + "\n[training]\nstepz = 3\n", 8, "did you mean `steps`"),
+        (SOUND.replace("0.2", "1.2"), 2, "outside"),
+        (SOUND + "\n[training]\nsteps = 0\n", 8, "greater than or equal to 1"),
+        (SOUND + "\n[training]\nprompts_per_step = 5\nupdates_per_step = 2\n", 7, "multiple of updates_per_step"),
+        (SOUND + '\n[[models]]\nsource = "hub"\nname = "m"\n', 7, "needs the key `id`"),
+        (SOUND + '\n[[models]]\nsource = "cloud"\n', 7, "choose 'builtin', 'hub', 'folder'"),
+        (SOUND + '\n[data]\nsource = { kind = "csv" }\n', 8, "chain-sum"),
+        (SOUND + '\n[data]\n[[data.suites]]\nname = "a b"\nsource = { kind = "gsm8k" }\n', 9, "pattern"),
+        (SOUND + "\n[evaluation]\nsamples = 2\npass_at = [1, 4]\n", 7, "pass@4 needs at least 4 samples"),
+        ("alphas = [0.1]\n" + '[[models]]\nsource = "builtin"\n', 1, "needs the key `name`"),
+    ],
+)
+def test_a_mistake_is_pointed_at_with_its_line_and_reason(tmp_path, text, line, reason):
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as refused:
+        load(str(path))
+    assert f"{path}:{line}: " in str(refused.value)
+    assert reason in str(refused.value)
+
+
+def test_every_mistake_is_told_at_once(tmp_path):
+    path = tmp_path / "wrong.toml"
+    path.write_text(SOUND + "\n[training]\nstepz = 3\nlearning_rate = -1\n")
+    with pytest.raises(UserError, match="2 mistakes"):
+        load(str(path))
+
+
+def test_what_is_not_toml_is_refused_with_the_place(tmp_path):
+    path = tmp_path / "wrong.toml"
+    path.write_text("name = \n")
+    with pytest.raises(UserError, match="line 1"):
+        load(str(path))
