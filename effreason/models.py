@@ -50,15 +50,15 @@ def load(model: Model, device: Device = "auto", precision: Precision = "auto", p
 
 
 def _read(where: str, options: dict[str, Any], dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    if "gguf_file" not in options:
+    gguf = "gguf_file" in options
+    if not gguf:
         AutoConfig.from_pretrained(where, **options)  # what is wrong with the place itself, it says most clearly
-        options = {**options, "use_safetensors": True}
-    model, report = AutoModelForCausalLM.from_pretrained(where, **options, dtype=dtype, output_loading_info=True)
+    weights = {"dtype": dtype} if gguf else {"dtype": dtype, "use_safetensors": True}
+    model, report = AutoModelForCausalLM.from_pretrained(where, **options, **weights, output_loading_info=True)
     if report["missing_keys"]:
         raise ValueError(f"it lacks the weights {', '.join(sorted(report['missing_keys'])[:3])} and maybe others")
-    if "gguf_file" in options:
+    if gguf:
         _forget_quantisation(model)
-    options.pop("use_safetensors", None)
     return model, AutoTokenizer.from_pretrained(where, **options)
 
 

@@ -2,8 +2,8 @@
 
 Rollouts and evaluation ask through the same `Generator`, so what trains is what is measured. Backends:
 
-    transformers_cpu/… see `effreason.generation.sampler`    torch, our own decoding loop
-    scripted                                              replies from a script, for tests
+    sampler     models of transformers, by a decoding loop of our own
+    scripted    replies from a script, for tests
 """
 
 from collections.abc import Callable, Sequence
