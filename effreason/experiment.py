@@ -80,8 +80,8 @@ class CellKey(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Such as `reasoner α=0.2 s0`."""
-        return f"{self.model.name} α={self.alpha:g} s{self.seed}"
+        """Such as `reasoner alpha=0.2 s0`."""
+        return f"{self.model.name} alpha={self.alpha:g} s{self.seed}"
 
 
 class Experiment(Frozen):

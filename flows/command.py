@@ -19,6 +19,10 @@ TERMINAL = {
 }
 
 
+class ServerLost(StepFailure):
+    """The run cannot be told how it went, because there is no one to tell."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 2 where the user can mend it, 1 where something failed, 130 after Ctrl-C."""
     options = _options(arguments)
@@ -33,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EffreasonError as error:
         if options.debug:
             raise
-        print(f"full-sweep: {error}", file=sys.stderr)
+        print(f"full-sweep: {error}", file=sys.stderr, flush=True)
+        if isinstance(error, ServerLost):
+            os._exit(error.exit_code)  # at its end Prefect would try for minutes to deliver what it has left to say
         return error.exit_code
     except KeyboardInterrupt:
         print("full-sweep: stopped. What is done is kept; run it again to go on.", file=sys.stderr)
@@ -79,8 +85,8 @@ def _run(experiment: Experiment) -> None:
     except CancelledRun:
         raise StepFailure("The run was cancelled.", "What is done is kept; run it again to go on.") from None
     except (httpx.HTTPError, PrefectException) as error:
-        raise StepFailure(
-            f"Prefect failed: {error}", "See that its server runs, and run the experiment again."
+        raise ServerLost(
+            f"The Prefect server was lost ({error}).", "What is done is kept; run it again when the server runs."
         ) from error
 
 

@@ -119,7 +119,7 @@ def run_environment(server: Server | None) -> dict[str, str]:
         **TRACKING_OFF,
         "PREFECT_HOME": str(home()),
         "PREFECT_PROFILES_PATH": str(home() / "profiles.toml"),
-        **({"PREFECT_API_URL": server.api} if server else _temporary()),
+        **(_local(server) if server else _temporary()),
     }
 
 
@@ -130,6 +130,11 @@ def check_reachable(api: str) -> None:
             f"No Prefect server answers at {api}, which PREFECT_API_URL names.",
             "Start it, or unset PREFECT_API_URL to have a local one started.",
         )
+
+
+def _local(server: Server) -> dict[str, str]:
+    """Nothing is to be won by trying for a minute, as is usual, to reach a server on the same machine."""
+    return {"PREFECT_API_URL": server.api, "PREFECT_CLIENT_MAX_RETRIES": "3"}
 
 
 def _temporary() -> dict[str, str]:

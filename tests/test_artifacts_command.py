@@ -81,9 +81,9 @@ def test_every_artifact_is_listed_in_the_words_of_the_experiment(place: str, cap
     listed = {line.split("  ")[0]: line for line in lines}
     for spec, label in {
         PREPARE: "chain-sum for chain-sum",
-        TRAIN: "reasoner α=0.2 s0",
+        TRAIN: "reasoner alpha=0.2 s0",
         BASELINE: "reasoner as it comes, measured",
-        AFTER: "reasoner α=0.2 s0 measured",
+        AFTER: "reasoner alpha=0.2 s0 measured",
         REPORT: "tiny, 1 cells",
     }.items():
         assert f"  {label}  " in listed[spec.address]

@@ -117,7 +117,7 @@ def shown(server: Server) -> dict[str, str]:
     assert run["name"].startswith("small 20") and run["state_name"] == "Completed"
     of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     tasks = {task["name"]: task["id"] for task in ask(server, "/task_runs/filter", of_run)}
-    assert set(tasks) >= {"prepare", "train reasoner α=0.4 s0", "evaluate reasoner", "report", "publish"}
+    assert set(tasks) >= {"prepare", "train reasoner alpha=0.4 s0", "evaluate reasoner", "report", "publish"}
     artifacts = {artifact["key"]: artifact["data"] for artifact in ask(server, "/artifacts/filter", of_run)}
     assert len(artifacts) == len(STEPS) + 1
     assert artifacts["small-train-reasoner-alpha-0-4-s0"] == 100
@@ -154,7 +154,7 @@ def test_a_step_that_failed_through_no_fault_of_the_experiment_is_tried_again(pl
     code, output, _ = place.run({"train 0.4": "failure"})
     assert code == 0
     assert list(place.started().values()).count("train 0.4") == 2
-    assert "train reasoner α=0.4 s0: failed. The oven is cold." in output
+    assert "train reasoner alpha=0.4 s0: failed. The oven is cold." in output
 
 
 def test_bad_input_is_refused_before_any_server_is_started(tmp_path):

@@ -183,7 +183,7 @@ def _label(spec: "Spec", manifests: "Mapping[Address, Manifest]") -> str:
         case "prepare":
             return f"{spec.source.kind} for {', '.join(suite.name for suite in spec.suites)}"
         case "train":
-            return f"{spec.model.name} α={spec.alpha:g} s{spec.seed}"
+            return f"{spec.model.name} alpha={spec.alpha:g} s{spec.seed}"
         case "evaluate" if spec.policy:
             policy = manifests.get(spec.policy)
             return f"{_label(policy.spec, manifests) if policy else spec.policy} measured"

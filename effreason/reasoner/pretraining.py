@@ -22,7 +22,7 @@ from effreason.reasoner.vocabulary import POSITIONS
 THREADS = 1  # part of the recipe: sums split among threads round differently; so small a model gains little from two
 SEED = 20_250_204
 SHARPNESS = 1.1
-"""What is left of random digits after so short a training, spread thin over ten of them, is halved by this."""
+"""After so short a training a little chance is left on all wrong digits; this takes some of it away."""
 ROUND = 32
 """Updates between two drawings of chains."""
 ROUNDS_A_TERM = 3
