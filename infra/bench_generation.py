@@ -3,7 +3,7 @@
     python infra/bench_generation.py [--threads 1 2] [--rounds 5]
 
 The contestants take turns within a round, so that what else the machine does falls on all of them. Prints a Markdown
-table of the best and the median round; docs/generation.md shows one.
+table of the best and the median round.
 """
 
 import argparse

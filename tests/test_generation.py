@@ -8,6 +8,7 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    DynamicCache,
     Gemma2Config,
     GPT2Config,
     LlamaConfig,
@@ -64,7 +65,10 @@ FAMILIES = {
     "qwen2": Qwen2Config(**SHAPE),
     "qwen2-half-sliding": Qwen2Config(**SHAPE, **SLIDING),
     "qwen3": Qwen3Config(**SHAPE, head_dim=16),
-    "gemma2-half-sliding-capped": Gemma2Config(**SHAPE, head_dim=8, sliding_window=6, attn_logit_softcapping=2.0),
+    "gemma2-half-sliding-capped": Gemma2Config(
+        **SHAPE, head_dim=8, sliding_window=6, query_pre_attn_scalar=1, attn_logit_softcapping=1.0,
+        tie_word_embeddings=False,
+    ),
     "gpt2": GPT2Config(
         vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=128, eos_token_id=EOS, bos_token_id=None,
         initializer_range=0.3,
@@ -167,6 +171,24 @@ def test_only_plain_small_llamas_take_the_lean_step():
     assert suits(model("llama")) and suits(load(BuiltInModel(), "cpu").model)
     assert not any(suits(model(family)) for family in FAMILIES if family not in ("llama", "llama-untied-yarn"))
     assert not suits(model("llama").to(torch.bfloat16))
+
+
+def test_a_row_that_moves_takes_all_its_tokens_along():
+    rows = Rows(4, 30)
+    rows.admit(prefilled(2, 5), torch.tensor([0, 1]))
+    for _ in range(8):
+        rows.place(torch.full((2,), rows.reach))
+        rows.layers[0].update(torch.randn(2, 2, 1, 8), torch.randn(2, 2, 1, 8))
+    keys_before = rows.layers[0].keys[1, :, : rows.reach].clone()
+    rows.admit(prefilled(1, 3), torch.tensor([0, 0]))  # shorter ones enter
+    rows.shrink(1, sources=torch.tensor([1]), targets=torch.tensor([0]))
+    assert torch.equal(rows.layers[0].keys[0, :, : len(keys_before[0])], keys_before)
+
+
+def prefilled(prompts, length):
+    cache = DynamicCache()
+    cache.update(torch.randn(prompts, 2, length, 8), torch.randn(prompts, 2, length, 8), 0)
+    return cache
 
 
 def test_a_completion_does_not_depend_on_what_else_is_asked(sampler):
