@@ -9,9 +9,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from effreason.choices import Name
+from effreason.choices import Digest, Name
 from effreason.frozen import Frozen
-from effreason.specs import Address, Spec
+from effreason.specs import Address, Night, Spec
 
 
 class Interval(NamedTuple):
@@ -142,7 +142,52 @@ class Report(Frozen):
     """By model."""
 
 
-Artifact = Annotated[Problems | Policy | Evaluation | Report, Field(discriminator="step")]
+class Check(Frozen):
+    """One condition of the gate, on one suite. Made by `promotion.gate`.
+
+    The limits of the intervals are one-sided, each at the confidence of the gate.
+    """
+
+    against: Literal["champion", "base"]
+    suite: Name
+    problems: int
+    """That both were judged on."""
+    max_accuracy_loss: float
+    accuracy: Interval | None
+    """The candidate's less the other's, as a fraction, paired by problem."""
+    token_ratio: Interval | None
+    """The candidate's mean tokens over the other's, paired by problem."""
+    refusal: str | None
+    """Why it does not hold; None where it does."""
+
+
+class Measured(Frozen):
+    """One model of the night on one suite, with 95% intervals."""
+
+    who: Literal["candidate", "champion", "base"]
+    suite: Name
+    problems: int
+    accuracy: Interval | None
+    tokens: Interval | None
+
+
+class Decision(Frozen):
+    """Made by gate. Files: night.md, night.json."""
+
+    step: Literal["gate"] = "gate"
+    address: Address
+    line: Name
+    night: Night
+    policy: Address
+    """The candidate."""
+    promotes: bool
+    reason: str
+    """A sentence with the figures."""
+    checks: tuple[Check, ...]
+    measured: tuple[Measured, ...]
+
+
+Artifact = Annotated[Problems | Policy | Evaluation | Report | Decision, Field(discriminator="step")]
 
 
 class Provenance(Frozen):
@@ -177,7 +222,9 @@ class StoredFile(Frozen):
     """Relative to the artifact, with forward slashes."""
     size: int = Field(ge=0)
     """Bytes."""
-    sha256: str
+    sha256: Digest
+    shared: bool = False
+    """Whether it lies under its digest, where every writer of the same bytes finds it, and not with the attempt."""
 
 
 class Manifest(Frozen):

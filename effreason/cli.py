@@ -1,4 +1,5 @@
-"""The command line: `effreason plan | step | artifacts | evaluate | compare | judge | schema`.
+"""The command line: `effreason plan | step | gpus | artifacts | browse | evaluate | compare | champion | rollback |
+export | ask | chat | judge | schema`.
 
 Every subcommand has a file in `effreason.commands` with `add_parser`; what is heavy is imported when it runs, so that
 `effreason --help` answers at once. Errors are one clear sentence with the remedy: exit code 2 where the user can mend
@@ -10,7 +11,21 @@ import sys
 from collections.abc import Sequence
 
 from effreason import __version__
-from effreason.commands import artifacts, compare, evaluate, judge, plan, schema, step
+from effreason.commands import (
+    artifacts,
+    ask,
+    browse,
+    champion,
+    compare,
+    evaluate,
+    export,
+    gpus,
+    judge,
+    plan,
+    rollback,
+    schema,
+    step,
+)
 from effreason.errors import EffreasonError
 
 
@@ -38,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"effreason {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (plan, step, artifacts, evaluate, compare, judge, schema):
+    for command in (
+        plan, step, gpus, artifacts, browse, evaluate, compare, champion, rollback, export, ask, judge, schema,
+    ):  # fmt: skip
         command.add_parser(commands)
     return parser
 

@@ -24,8 +24,10 @@ from effreason.choices import (
     FolderHome,
     Home,
     HubSource,
+    Launcher,
     Model,
     Name,
+    Process,
     Prompt,
     ReasoningGymSource,
     SftShortest,
@@ -40,6 +42,8 @@ from effreason.specs import (
     Asking,
     Cell,
     EvaluateSpec,
+    Gate,
+    Night,
     PrepareSpec,
     Protocol,
     Reference,
@@ -115,10 +119,14 @@ class Resources(Frozen):
     """What the machine may spend."""
 
     parallel: int | None = Field(None, ge=1)
-    """Steps that run side by side; None is one for each GPU, or without one, one for each core up to 4."""
+    """Steps that run side by side at most; None is as many as have room on the GPUs, or one for each core up to 4."""
     threads: int | None = Field(None, ge=1)
     """CPU threads of each step; None divides the cores among the steps that run side by side."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpu_share: float = Field(1.0, gt=0, le=1)
+    """Of a GPU, for each step that uses one: 0.5 lets two steps share it. docs/gpus.md."""
+    gpu_memory_gib: float | None = Field(None, gt=0)
+    """The same in GiB of its memory, in place of gpu_share."""
     retries: int = Field(1, ge=0)
     """How often a step that failed through no fault of the experiment is tried again."""
     processes: int = Field(1, ge=1)
@@ -127,6 +135,14 @@ class Resources(Frozen):
     """What they share out: prompts alone (ddp), the optimiser's state as well (zero2), or the weights too (fsdp)."""
     report_to: tuple[str, ...] = ()
     """Trackers that get the metrics of every training step: tensorboard, wandb, mlflow or trackio, if installed."""
+    launcher: Launcher = Process()
+    """Whether each step is a child process or has a container of its own."""
+
+    @model_validator(mode="after")
+    def one_measure_of_a_gpu(self) -> Self:
+        if self.gpu_memory_gib is not None and self.gpu_share < 1:
+            raise ValueError("gpu_share and gpu_memory_gib say the same in two ways; leave one of them out.")
+        return self
 
 
 class CellKey(NamedTuple):
@@ -154,6 +170,10 @@ class Experiment(Frozen):
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     evaluation: Protocol = Protocol()
     selection: Selection = Selection()
+    gate: Gate = Gate()
+    """Of nightly runs."""
+    night: Night | None = None
+    """Which one a nightly run stands for; None: that of the date for which it was scheduled, in UTC."""
     store: Home = FolderHome()
     runtime: Resources = Resources()
 
@@ -180,6 +200,13 @@ class Experiment(Frozen):
     @model_validator(mode="after")
     def every_suite_can_be_asked(self) -> Self:
         self.data.askings(self.evaluation)
+        return self
+
+    @model_validator(mode="after")
+    def the_gate_looks_at_what_is_measured(self) -> Self:
+        unknown = set(self.gate.suites) - {suite.name for suite in self.data.measured()}
+        if unknown:
+            raise ValueError(f"gate.suites names {', '.join(sorted(unknown))}, which is not among data.suites.")
         return self
 
     def cells(self) -> Iterator[CellKey]:

@@ -14,6 +14,8 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GenerationConfig,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -36,6 +38,47 @@ class Loaded:
     tokenizer: PreTrainedTokenizerBase
     eos_ids: frozenset[int]
     """Any of these ends a completion."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model as an engine reads it that loads weights by itself. Made here; read by generation."""
+
+    where: str
+    """A folder with safetensors, or an id on the hub."""
+    revision: str | None
+    trust_remote_code: bool
+    tokenizer: PreTrainedTokenizerBase
+    eos_ids: frozenset[int]
+
+
+def stored(model: Model, folder: Path, policy: Path | None = None) -> Stored:
+    """The model without its weights in memory; `folder` takes those of a GGUF file, expanded.
+
+    Raises as `load` does.
+    """
+    where, options = _source(model) if policy is None else (str(policy), {"trust_remote_code": _trusts(model)})
+    if "gguf_file" in options:
+        loaded = load(model, "cpu", "float32")
+        loaded.model.save_pretrained(folder)
+        loaded.tokenizer.save_pretrained(folder)
+        return Stored(str(folder), None, False, loaded.tokenizer, loaded.eos_ids)
+    try:
+        config = AutoConfig.from_pretrained(where, **options)
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+    except (OSError, ValueError) as error:
+        raise _explained(model, where, error) from error
+    revision = str(options["revision"]) if "revision" in options else None
+    eos_ids = _eos_ids(_generation_config(where, config, revision), tokenizer)
+    return Stored(where, revision, _trusts(model), tokenizer, eos_ids)
+
+
+def _generation_config(where: str, config: PretrainedConfig, revision: str | None) -> GenerationConfig:
+    """The model's own, or where it has none, what its configuration says."""
+    try:
+        return GenerationConfig.from_pretrained(where, revision=revision or "main")
+    except OSError:
+        return GenerationConfig.from_model_config(config)
 
 
 def load(
@@ -66,7 +109,9 @@ def load(
         raise _explained(model, where, error) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = _padding(tokenizer)
-    return Loaded((loaded if quantised else loaded.to(place)).eval(), tokenizer, _eos_ids(loaded, tokenizer))
+    return Loaded(
+        (loaded if quantised else loaded.to(place)).eval(), tokenizer, _eos_ids(loaded.generation_config, tokenizer)
+    )
 
 
 def _four_bits(compute: torch.dtype) -> BitsAndBytesConfig:
@@ -134,9 +179,9 @@ def _forget_quantisation(model: PreTrainedModel) -> None:
     model.is_quantized = False
 
 
-def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def _eos_ids(generation: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Instruct models end a turn with another token than the tokenizer's own end of sequence."""
-    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+    configured = generation.eos_token_id if generation is not None else None
     several = configured if isinstance(configured, list) else [configured]
     return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
 

@@ -18,7 +18,8 @@ class Progress(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     phase: str
-    """What is being done: `load`, `train`, `generate`, `grade`, `write`."""
+    """What is being done: `load`, `train`, `generate`, `grade`, `write`;
+    the store adds `fetch` and `upload`, in megabytes."""
     done: int = Field(ge=0)
     total: int = Field(ge=0)
     """Units of `done`; 0 while it is not known."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import effreason
 from effreason.artifacts import Provenance
 
+BUILT_FROM = "EFFREASON_COMMIT"
+"""Set in the images of `images/`."""
 PACKAGES = ("datasets", "math-verify", "numpy", "peft", "prefect", "torch", "transformers", "trl", "vllm")
 """Those whose version can change a figure."""
 
@@ -34,7 +36,12 @@ def provenance(started: datetime, seconds: float) -> Provenance:
 
 @functools.cache
 def checkout() -> tuple[str | None, bool | None]:
-    """Commit of the checkout that the package runs from and whether it has uncommitted changes; None outside of one."""
+    """Commit of the checkout that the package runs from and whether it has uncommitted changes; None outside of one.
+
+    In a container, of the checkout that its image was built from.
+    """
+    if built_from := os.environ.get(BUILT_FROM):
+        return built_from.removesuffix("-dirty"), built_from.endswith("-dirty")
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
         return None, None

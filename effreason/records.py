@@ -44,6 +44,8 @@ class Completion:
     """As sampled, the end-of-sequence token included when the model chose to stop."""
     truncated: bool
     """The token limit cut it off before the model chose to stop."""
+    log_probabilities: tuple[float, ...] | None = None
+    """Of `token_ids` as they were drawn, temperature included, in nats; None where the generator was not asked."""
 
     @property
     def tokens(self) -> int:

@@ -4,20 +4,25 @@
     evaluate  EvaluateSpec  → Evaluation      of a pretrained model or of a policy, in the same way
     train     TrainSpec     → Policy
     report    ReportSpec    → Report
+    gate      GateSpec      → Decision        of a night: whether its candidate becomes the champion
 
 A spec names its upstream artifacts by their addresses, and an address is made from the fingerprint of a spec: so a
 fingerprint pins the whole ancestry, and every address of an experiment is known before anything has run.
 """
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from effreason.choices import (
+    Agreement,
     Algorithm,
     ConstantAlpha,
+    Correction,
     DropBelowAlpha,
+    Engine,
     Filter,
     FullWeights,
     GroupNormalised,
@@ -26,23 +31,35 @@ from effreason.choices import (
     Name,
     NoKl,
     Objective,
+    OwnSampler,
     Penalty,
     PolicyGradient,
     Prompt,
+    Qlora,
     Schedule,
     SigmoidPenalty,
     Source,
     TokenClip,
+    TokenTruncated,
     Weights,
     check_alpha,
 )
 from effreason.frozen import Frozen
 from effreason.recipes import RECIPES, Preset
 
-Address = Annotated[str, Field(pattern=r"^(prepare|evaluate|train|report)/[0-9a-f]{24}$")]
+Address = Annotated[str, Field(pattern=r"^(prepare|evaluate|train|report|gate)/[0-9a-f]{24}$")]
 """Where an artifact lies in its store: the step and the first 24 hex digits of the spec's fingerprint."""
 
-StepName = Literal["prepare", "evaluate", "train", "report"]
+StepName = Literal["prepare", "evaluate", "train", "report", "gate"]
+
+
+def _is_a_date(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
+Night = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_is_a_date)]
+"""The date that a nightly run stands for, such as 2026-01-31."""
 
 
 class StepSpec(Frozen):
@@ -55,6 +72,11 @@ class StepSpec(Frozen):
     @property
     def address(self) -> Address:
         return f"{self.step}/{self.fingerprint[:24]}"
+
+    @property
+    def engine(self) -> Engine | None:
+        """What draws the step's completions; None where it draws none."""
+        return None
 
 
 PROTOCOL_OF_A_SUITE = {"samples", "temperature", "top_p", "max_tokens", "pass_at"}
@@ -149,6 +171,11 @@ class Training(Frozen):
     overlap: bool = False
     """Generate the next batch while this one is learned from: faster, and one step off-policy, which the ratio to the
     sampling policy corrects. Checkpoints are taken between batches that do not overlap."""
+    engine: Engine = OwnSampler()
+    """What draws the completions of every step."""
+    agreement: Agreement = Agreement()
+    correction: Correction = TokenTruncated()
+    """Of no effect where the engine is the sampler."""
     max_grad_norm: float = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` is bfloat16 on a GPU that has it and float32 elsewhere."""
@@ -175,6 +202,22 @@ class Training(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def the_engine_can_follow(self) -> Self:
+        if self.samples_elsewhere and self.overlap:
+            raise ValueError(f"overlap is the sampler's own; drop it, or the engine {self.engine.kind}.")
+        if self.samples_elsewhere and isinstance(self.weights, Qlora):
+            raise ValueError(
+                f"The engine {self.engine.kind} takes whole weights, which 4-bit ones with adapters are not; "
+                'set weights = { kind = "lora" }, or drop the engine.'
+            )
+        return self
+
+    @property
+    def samples_elsewhere(self) -> bool:
+        """Whether completions are drawn by other weights than those that are trained, if equal ones."""
+        return not isinstance(self.engine, OwnSampler)
+
     @property
     def erases_alpha(self) -> bool:
         """Whether the advantages of every alpha are nearly the same where all answers of a group are right."""
@@ -196,6 +239,10 @@ class TrainSpec(StepSpec):
     training: Training
     alpha: float = Field(ge=0)
     seed: int
+
+    @property
+    def engine(self) -> Engine:
+        return self.training.engine
 
     @model_validator(mode="after")
     def alpha_suits_the_penalty(self) -> Self:
@@ -233,6 +280,8 @@ class Protocol(Frozen):
     budgets: tuple[int, ...] = ()
     """Token budgets at which accuracy is reported, read from the stored completions."""
     seed: int = 0
+    engine: Engine = OwnSampler()
+    """What draws the completions; greedy ones are the same up to rounding, sampled ones are other draws."""
     faithfulness: Faithfulness | None = None
     """None asks no probes."""
 
@@ -275,6 +324,10 @@ class EvaluateSpec(StepSpec):
     """Those that are asked in a way of their own."""
     instruction: str | None = None
     """A line after every question of every suite."""
+
+    @property
+    def engine(self) -> Engine:
+        return self.protocol.engine
 
     def asking(self, part: str) -> Asking:
         """How a suite, or the validation part, is asked."""
@@ -337,4 +390,43 @@ class ReportSpec(StepSpec):
     selection: Selection
 
 
-Spec = Annotated[PrepareSpec | TrainSpec | EvaluateSpec | ReportSpec, Field(discriminator="step")]
+class Gate(Frozen):
+    """What a night's candidate has to show on every suite before it becomes the champion: docs/nightly.md."""
+
+    max_accuracy_loss: float = Field(0.02, ge=0, lt=1)
+    """Against the champion, as a fraction: what it surely does not lose."""
+    max_total_loss: float = Field(0.03, ge=0, lt=1)
+    """The same against the base model, so that small losses night by night do not add up."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """One-sided, of each condition."""
+    suites: tuple[Name, ...] = ()
+    """Where it has to show it; none given: on every suite that is measured."""
+
+
+class Contender(Frozen):
+    """A model of the night and how it did on the night's problems."""
+
+    policy: Address | None
+    """None is the base model as it comes."""
+    evaluation: Address
+
+
+class GateSpec(StepSpec):
+    """One night's candidate before the gate."""
+
+    step: Literal["gate"] = "gate"
+    recipe: int = 1
+    line: Name
+    """The experiment, whose champions follow one another."""
+    night: Night
+    gate: Gate
+    suites: tuple[Name, ...] = Field(min_length=1)
+    """Of the gate."""
+    candidate: Contender
+    champion: Contender
+    base: Contender
+    past: tuple[Address, ...] = ()
+    """The decisions of the nights before, latest first, for what is to be expected of a night."""
+
+
+Spec = Annotated[PrepareSpec | TrainSpec | EvaluateSpec | ReportSpec | GateSpec, Field(discriminator="step")]

@@ -6,12 +6,15 @@ A mistake in the experiment is answered before Prefect is imported or a server s
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from effreason.errors import EffreasonError, StepFailure
 from effreason.experiment import Experiment
 from effreason.experiment_file import prepared
 from tasks import server
+
+Result = TypeVar("Result")
 
 TERMINAL = {
     # The display tells what happens; Prefect's own lines are in its UI.
@@ -26,25 +29,32 @@ class ServerLost(StepFailure):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 2 where the user can mend it, 1 where something failed, 130 after Ctrl-C."""
     options = _options(arguments)
+    return obeyed("full-sweep", options.debug, lambda: _obey(options))
+
+
+def _obey(options: argparse.Namespace) -> None:
+    experiment = prepared(options.experiment)
+    for caution in experiment.cautions():
+        print(caution, file=sys.stderr, flush=True)
+    ui = connect(options.no_server, options.debug)
+    run(lambda: _sweep(experiment))
+    _print(experiment, ui)
+
+
+def obeyed(flow: str, debug: bool, command: Callable[[], None]) -> int:
+    """The exit code of a command that runs a flow; what went wrong is told on standard error."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without α shall not end a sweep
     try:
-        experiment = prepared(options.experiment)
-        for caution in experiment.cautions():
-            print(caution, file=sys.stderr, flush=True)
-        ui = _connect(options.no_server, options.debug)
-        if ui is not None:
-            print(f"Prefect UI: {ui}", flush=True)
-        _run(experiment)
-        _print(experiment, ui)
+        command()
     except EffreasonError as error:
-        if options.debug:
+        if debug:
             raise
-        print(f"full-sweep: {error}", file=sys.stderr, flush=True)
+        print(f"{flow}: {error}", file=sys.stderr, flush=True)
         if isinstance(error, ServerLost):
             os._exit(error.exit_code)  # at its end Prefect would try for minutes to deliver what it has left to say
         return error.exit_code
     except KeyboardInterrupt:
-        print("full-sweep: stopped. What is done is kept; run it again to go on.", file=sys.stderr)
+        print(f"{flow}: stopped. What is done is kept; run it again to go on.", file=sys.stderr)
         return 130
     return 0
 
@@ -54,13 +64,25 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m flows.full_sweep", description="Run an experiment, from nothing to a report."
     )
     parser.add_argument("experiment", help="path of a TOML file, or the name of a shipped experiment such as tiny")
-    parser.add_argument("--no-server", action="store_true", help="run with a temporary Prefect server without a UI")
-    parser.add_argument("--debug", action="store_true", help="show Prefect's log, and the traceback of an error")
+    add_usual_options(parser)
     return parser.parse_args(arguments)
 
 
-def _connect(without: bool, debug: bool) -> str | None:
-    """Set the environment for Prefect, which is not yet imported; the address of the UI, where there is one."""
+def add_usual_options(parser: argparse.ArgumentParser) -> None:
+    """Those of every command that runs a flow."""
+    parser.add_argument("--no-server", action="store_true", help="run with a temporary Prefect server without a UI")
+    parser.add_argument("--debug", action="store_true", help="show Prefect's log, and the traceback of an error")
+
+
+def connect(without: bool, debug: bool) -> str | None:
+    """Set the environment for Prefect, which is not yet imported; tell and return the address of its UI, if any."""
+    ui = _connected(without, debug)
+    if ui is not None:
+        print(f"Prefect UI: {ui}", flush=True)
+    return ui
+
+
+def _connected(without: bool, debug: bool) -> str | None:
     if not debug:
         os.environ.update({**TERMINAL, **os.environ})
     given = os.environ.get("PREFECT_API_URL")
@@ -76,14 +98,19 @@ def _connect(without: bool, debug: bool) -> str | None:
     return f"{local.address}   (it goes on running; `make stop` stops it)"
 
 
-def _run(experiment: Experiment) -> None:
+def _sweep(experiment: Experiment) -> None:
+    from flows.full_sweep import full_sweep
+
+    full_sweep(experiment)
+
+
+def run(flow: Callable[[], Result]) -> Result:
+    """What the flow returns. Raises `StepFailure` where it was cancelled or the server was lost."""
     import httpx
     from prefect.exceptions import CancelledRun, PrefectException
 
-    from flows.full_sweep import full_sweep
-
     try:
-        full_sweep(experiment)
+        return flow()
     except CancelledRun:
         raise StepFailure("The run was cancelled.", "What is done is kept; run it again to go on.") from None
     except (httpx.HTTPError, PrefectException) as error:

@@ -15,11 +15,12 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from effreason.artifacts import Report
-from effreason.experiment import Experiment
 from effreason.pinning import pin
+from flows.asked import AskedExperiment, name_of
 from tasks.evaluate import evaluate, evaluate_concise
 from tasks.prepare import prepare
 from tasks.publish import publish
+from tasks.reaping import reap_run
 from tasks.report import report
 from tasks.supervision import supervised
 from tasks.train import train
@@ -27,13 +28,18 @@ from tasks.train import train
 
 def run_name() -> str:
     """Such as `tiny 2026-01-31 09:30:00`."""
-    experiment = Experiment.model_validate(flow_run.parameters["experiment"])
-    return f"{experiment.name} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    return f"{name_of(flow_run.parameters['experiment'])} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-@flow(name="full-sweep", flow_run_name=run_name)
+@flow(
+    name="full-sweep",
+    flow_run_name=run_name,
+    on_failure=[reap_run],
+    on_crashed=[reap_run],
+    on_cancellation=[reap_run],
+)
 @supervised
-def full_sweep(experiment: Experiment) -> Report:
+def full_sweep(experiment: AskedExperiment) -> Report:
     """How much reasoning can each model give up before it gives up answers?"""
     experiment = pin(experiment, Path())  # a deployment's has not been; one that has stays as it is
     retries = experiment.runtime.retries

@@ -1,4 +1,4 @@
-"""An artifact from the store, or made by a step in a child process.
+"""An artifact from the store, or made by a step in a process or a container.
 
     python -m effreason step --until-stdin-closes STEP ORDER.json
 
@@ -6,32 +6,29 @@ The order is all that the step is told; its standard output is the protocol of `
 is no protocol, from a library that prints, is taken for a log line.
 """
 
-import os
-import signal
 import sys
-import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from prefect import State, Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
+from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from effreason.artifacts import Artifact, Manifest
-from effreason.choices import Home
+from effreason.choices import Container
 from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.experiment import Experiment
 from effreason.order import Order
 from effreason.progress import Fault, Progress
 from effreason.specs import Spec
 from effreason.store import open_store
-from effreason.workbench import Runtime
-from tasks.process import Process, Stopped, child, lines
+from tasks.container import ContainerLauncher
+from tasks.launchers import Launcher, ProcessLauncher, Running, Work
+from tasks.process import Stopped
 from tasks.turns import Turns
 
 STEP = (sys.executable, "-m", "effreason", "step", "--until-stdin-closes")
@@ -82,9 +79,11 @@ class Crew:
     """The steps of one flow run: launched in their turns, and ended when the run ends."""
 
     def __init__(self, experiment: Experiment, listeners: Sequence[Listener] = ()) -> None:
-        self.home = experiment.store
+        self.experiment = experiment
+        self.flow_run = flow_run.id or ""
         self.store = open_store(experiment.store)
-        self.turns = Turns(experiment.runtime)
+        self.launcher = launcher_of(experiment)
+        self.turns = Turns(experiment.runtime, experiment.name, self.flow_run, self.launcher.occupied)
         self.listeners = listeners
         self.faults: dict[str, EffreasonError] = {}
         """By label, the latest error of every step that has not succeeded since."""
@@ -125,41 +124,54 @@ class Crew:
         return manifest.artifact
 
     def _made(self, label: str, spec: Spec) -> Artifact:
-        with self.turns.take() as share:
+        with self.turns.take(label, spec, lambda sentence: self._alarm(label, sentence)) as share:
             for listener in self.listeners:
                 listener.began(label)
-            with _order(spec, self.home, self.turns.runtime) as order:
-                made = self._run(label, [*STEP, spec.step, str(order)], {**os.environ, **share})
+            order = Order(spec=spec, store=self.experiment.store, runtime=self.turns.runtime)
+            work = Work(label, order, self.experiment.name, self.flow_run)
+            with self.launcher.started(work, share) as running:
+                made = self._result(label, running)
             for listener in self.listeners:
                 listener.ended(label)
         return made
 
-    def _run(self, label: str, command: Sequence[str], environment: Mapping[str, str]) -> Artifact:
+    def _result(self, label: str, running: Running) -> Artifact:
         said: deque[str] = deque(maxlen=REMEMBERED_LINES)
         answer: Manifest | Fault | None = None
-        with child(command, environment) as process:
-            for line in lines(process, self.turns.stopping):
-                message = None if line.logged else _message(line.text)
-                if message is None:
-                    said.append(line.text)
-                    for listener in self.listeners:
-                        listener.said(label, line.text)
-                elif message.progress is not None:
-                    self._tell(label, message.progress)
-                else:
-                    answer = message.manifest or message.fault
+        for line in running.lines(self.turns.stopping):
+            message = None if line.logged else _message(line.text)
+            if message is None:
+                said.append(line.text)
+                for listener in self.listeners:
+                    listener.said(label, line.text)
+            elif message.progress is not None:
+                self._tell(label, message.progress)
+            else:
+                answer = message.manifest or message.fault
         match answer:
             case Manifest():
                 return answer.artifact
             case Fault():
                 raise (UserError if answer.kind == "user" else StepFailure)(answer.happened, answer.remedy)
-        raise _without_an_answer(label, process, said)
+        failure = running.failure()
+        last = f" Its last words: {said[-1]}" if said else ""
+        raise type(failure)(failure.happened + last, failure.remedy)
 
     def _tell(self, label: str, progress: Progress) -> None:
         for listener in self.listeners:
             listener.progressed(label, progress)
-            if progress.alarm is not None:
-                listener.alarmed(label, progress.alarm)
+        if progress.alarm is not None:
+            self._alarm(label, progress.alarm)
+
+    def _alarm(self, label: str, sentence: str) -> None:
+        for listener in self.listeners:
+            listener.alarmed(label, sentence)
+
+
+def launcher_of(experiment: Experiment) -> Launcher:
+    """That which the experiment asks for."""
+    choice = experiment.runtime.launcher
+    return ContainerLauncher(choice) if isinstance(choice, Container) else ProcessLauncher(STEP)
 
 
 CREW: ContextVar[Crew | None] = ContextVar("crew", default=None)
@@ -206,29 +218,3 @@ def _message(text: str) -> _Message | None:
         return _Message.model_validate_json(text)
     except ValidationError:
         return None
-
-
-@contextmanager
-def _order(spec: Spec, home: Home, runtime: Runtime) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="effreason-order-") as folder:
-        path = Path(folder) / "order.json"
-        path.write_text(Order(spec=spec, store=home, runtime=runtime).model_dump_json())
-        yield path
-
-
-def _without_an_answer(label: str, process: Process, said: Sequence[str]) -> StepFailure:
-    """The error of a step that ended without manifest and fault: killed, or broken."""
-    code = process.returncode
-    number = -code if code < 0 else code - 128
-    last = f" Its last words: {said[-1]}" if said else ""
-    if number == signal.SIGKILL:
-        return StepFailure(
-            f"{label} was killed from outside, as the system does when memory runs out.{last}",
-            "Free memory, or lower `parallel` or `tokens_per_microbatch`, and run again.",
-        )
-    if number > 0 and number in {known.value for known in signal.Signals}:
-        return StepFailure(f"{label} was ended by {signal.Signals(number).name}.{last}", "Run the experiment again.")
-    return StepFailure(
-        f"{label} ended with exit code {code} and without a result.{last}",
-        "Its log, in the Prefect UI under its task, has the rest.",
-    )

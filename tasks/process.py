@@ -41,8 +41,11 @@ class Stopped(StepFailure):
 
 
 @contextmanager
-def child(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Process]:
-    """Start a process and, when the block is left in whatever way, see that neither it nor a child of it is alive."""
+def child(command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = ()) -> Iterator[Process]:
+    """Start a process and, when the block is left in whatever way, see that neither it nor a child of it is alive.
+
+    It inherits the open files that `descriptors` names, beside its standard streams.
+    """
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -50,6 +53,7 @@ def child(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Pr
         stderr=subprocess.PIPE,
         env=environment,
         process_group=0,
+        pass_fds=descriptors,
     )
     try:
         yield process
@@ -76,16 +80,24 @@ def lines(process: Process, stopping: threading.Event) -> Iterator[Line]:
                 if not chunk:
                     whole = [partial[key.data]]
                     selector.unregister(key.fileobj)
-                yield from (_line(text, key.data is process.stderr) for text in whole if text.strip())
+                yield from (line_of(text, key.data is process.stderr) for text in whole if text.strip())
             if stopping.is_set():
                 raise Stopped
             if not ready and process.poll() is not None:
                 return  # the pipes are held open by a grandchild, whose end is that of the block
 
 
-def _line(text: bytes, logged: bool) -> Line:
+def line_of(text: bytes, logged: bool) -> Line:
     """A progress bar rewrites its line after each carriage return; the last state is what it says."""
     return Line(text.decode(errors="replace").rstrip().rpartition("\r")[2], logged)
+
+
+def code_of(process: Process) -> int:
+    """With which it ended, once its output has; one that then lingers is ended. Negative: the number of a signal."""
+    with suppress(subprocess.TimeoutExpired):
+        return process.wait(GRACE_SECONDS)
+    _end(process)
+    return process.returncode
 
 
 def _end(process: Process) -> None:

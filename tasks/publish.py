@@ -15,6 +15,8 @@ from effreason.experiment import Experiment
 from effreason.store import open_store
 from tasks.page import key_of
 
+ARTIFACTS_URL = "EFFREASON_ARTIFACTS_URL"
+"""Where `effreason browse` shows the store to browsers that have no way to the folder of the run."""
 PAGE = "report.html"
 TABLE = "table.md"
 PLOT = "frontier.svg"
@@ -27,7 +29,7 @@ def publish(experiment: Experiment, report: Report) -> Path:
     """Lay the report out in the run's folder, and show its table and plot in the UI; return the folder."""
     folder = laid_out(experiment, report)
     create_markdown_artifact(
-        _markdown(experiment.name, folder),
+        _markdown(experiment.name, folder, report),
         key=key_of(experiment.name),
         description=f"The report of {experiment.name}",
     )
@@ -54,16 +56,17 @@ def laid_out(experiment: Experiment, report: Report) -> Path:
     return folder
 
 
-def _markdown(name: str, folder: Path) -> str:
-    page = folder / PAGE
-    return "\n\n".join(
-        [
-            f"# {name}",
-            (folder / TABLE).read_text(encoding="utf-8"),
-            _plot(folder / PLOT),
-            f"[Open the report]({page.as_uri()}), or open `{page}` where the browser follows no link to a file.",
-        ]
-    )
+def _markdown(name: str, folder: Path, report: Report) -> str:
+    table, plot = (folder / TABLE).read_text(encoding="utf-8"), _plot(folder / PLOT)
+    return "\n\n".join([f"# {name}", table, plot, _link(folder / PAGE, report)])
+
+
+def _link(page: Path, report: Report) -> str:
+    browser = os.environ.get(ARTIFACTS_URL)
+    if browser:
+        place = f"{browser.rstrip('/')}/{report.address}"
+        return f"[Open the report]({place}/{PAGE}), [its files]({place}/) or [all artifacts]({browser})."
+    return f"[Open the report]({page.as_uri()}), or open `{page}` where the browser follows no link to a file."
 
 
 def _plot(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Whatever ends the flow ends its steps: a failure, Ctrl-C, SIGTERM, or the word Cancel in the UI.
 
-The death of this process, even by SIGKILL, is left to the pipes of `tasks.process`.
+The death of this process, even by SIGKILL, is left to the pipes of `tasks.process` and `tasks.container`, and what is
+left behind even then to `tasks.reaping`.
 """
 
 import functools
@@ -18,6 +19,7 @@ from tasks.cancelling import watching
 from tasks.display import shown
 from tasks.launching import Crew
 from tasks.page import Page
+from tasks.reaping import janitor
 
 R = TypeVar("R")
 
@@ -38,7 +40,7 @@ def supervised(sweep: Callable[[Experiment], R]) -> Callable[[Experiment], R | S
                 cancelled.set()
                 crew.stop()
 
-            with watching(UUID(flow_run.id), cancel):
+            with janitor(experiment), watching(UUID(flow_run.id), cancel):
                 try:
                     return sweep(experiment)
                 except Exception as error:

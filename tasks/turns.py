@@ -1,15 +1,26 @@
-"""Which step may run, and with what share of the machine: its own cores and its own GPU.
+"""Which step may run, and with what share of the machine: its own cores and its own GPUs.
 
-First come, first served. The GPUs are those that CUDA_VISIBLE_DEVICES leaves to this process; a step sees one of them.
+First come, first served, among all flow runs, workers and users of the machine; `effreason.leasing` keeps the queue. A
+step that loads no model takes its part of the cores, and so does every step where there is no GPU.
 """
 
 import os
+import pwd
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 
+from effreason.choices import Vllm, VllmServer
+from effreason.errors import UserError
 from effreason.experiment import Resources
+from effreason.leasing.allotting import ROUNDING
+from effreason.leasing.desk import Desk, Granted, Occupied, never
+from effreason.leasing.devices import GIB, Gpu, visible_gpus
+from effreason.leasing.folder import leases_folder
+from effreason.leasing.ledger import Ledger
+from effreason.leasing.records import CORES, Claim, Holder, Ticket
+from effreason.specs import EvaluateSpec, GateSpec, PrepareSpec, ReportSpec, Spec, TrainSpec
 from effreason.workbench import Runtime
 from tasks.process import Stopped
 
@@ -19,51 +30,157 @@ LEAVING_SECONDS = 15.0
 """More than the grace that a stopped step has."""
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one step has of the machine. Made by `Turns`; read by the launchers."""
+
+    devices: tuple[str, ...]
+    """Its GPUs, by the names that NVIDIA gives them; empty for a step on the cores."""
+    environment: Mapping[str, str]
+    """To be set in the step's process, so that it sees these GPUs alone."""
+    descriptors: tuple[int, ...]
+    """To be inherited by the step's process: the share stays taken until every process that has them has ended."""
+
+
 class Turns:
     """The turns of one flow run, shared by the threads of its tasks."""
 
-    def __init__(self, resources: Resources) -> None:
-        gpus = [] if resources.device == "cpu" else visible_gpus()
-        cores = usable_cores()
-        together = len(gpus) // resources.processes if gpus else min(cores, MOST_ON_CPUS) // resources.processes
-        parallel = resources.parallel or max(1, together)
+    def __init__(
+        self, resources: Resources, experiment: str = "", flow_run: str = "", occupied: Occupied = never
+    ) -> None:
+        """`occupied` says of a GPU that nobody leases whether something runs on it, which is then waited for.
+
+        Raises:
+            UserError: the machine has too few GPUs for one training.
+        """
+        self._gpus = [] if resources.device == "cpu" else visible_gpus()
+        # Of each GPU that is large enough, what one step takes.
+        self._parts = {gpu.uuid: part for gpu in self._gpus if (part := _part(gpu, resources)) <= 1}
+        self._memory_gib = resources.gpu_memory_gib
+        if self._gpus:
+            self._refuse_more_than_there_are(resources.processes)
+            together = sum(int(1 / part + ROUNDING) for part in self._parts.values()) // resources.processes
+        else:
+            together = min(usable_cores(), MOST_ON_CPUS) // resources.processes
+        self._most = resources.parallel
+        self._side_by_side = resources.parallel or max(1, together)
         self.runtime = Runtime(
-            threads=resources.threads or max(1, cores // (parallel * resources.processes)),
+            threads=resources.threads or max(1, usable_cores() // (self._side_by_side * resources.processes)),
             device=resources.device,
             processes=resources.processes,
             sharding=resources.sharding,
             report_to=resources.report_to,
         )
         self.stopping = threading.Event()
-        self._free: list[Mapping[str, str]] = [_share(number, gpus, resources.processes) for number in range(parallel)]
-        self._parallel = parallel
+        self._experiment = experiment
+        self._flow_run = flow_run
+        self._ledger = Ledger(leases_folder())
+        self._desk = Desk(self._ledger, occupied)
+        self._inside: list[object] = []
         self._changed = threading.Condition()
+        self._explained = False
 
     @contextmanager
-    def take(self) -> Iterator[Mapping[str, str]]:
-        """Wait for a turn; gives the environment variables that assign its GPU. Raises `Stopped` when all is over."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free or self.stopping.is_set())
-            if self.stopping.is_set():
+    def take(self, label: str, spec: Spec, explain: Callable[[str], None] = lambda sentence: None) -> Iterator[Share]:
+        """Wait for a turn of the step, which `label` names to people.
+
+        `explain` is told, once a flow run, if others have for long what is waited for.
+
+        Raises:
+            Stopped: all is over.
+            UserError: the machine has too few GPUs for the step.
+        """
+        ticket = Ticket(holder=self._holder(label), claim=self._claim(spec))
+        with self._place(), self._desk.take(ticket, self.stopping, lambda: self._explain(ticket, explain)) as granted:
+            if granted is None:
                 raise Stopped
-            share = self._free.pop(0)
-        try:
-            yield share
-        finally:
-            with self._changed:
-                self._free.append(share)
-                self._changed.notify_all()
+            yield self._share(granted)
 
     def stop(self) -> None:
         """Give no more turns, and tell whoever has one to end."""
         self.stopping.set()
         with self._changed:
             self._changed.notify_all()
+        self._desk.wake()
 
     def wait_until_idle(self) -> None:
         """Return when every turn has been given back."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._free) == self._parallel, LEAVING_SECONDS)
+            self._changed.wait_for(lambda: not self._inside, LEAVING_SECONDS)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of those that the experiment allows side by side."""
+        me = object()
+        with self._changed:
+            self._inside.append(me)
+        try:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self.stopping.is_set() or self._most is None or self._inside.index(me) < self._most
+                )
+            if self.stopping.is_set():
+                raise Stopped
+            yield
+        finally:
+            with self._changed:
+                self._inside.remove(me)
+                self._changed.notify_all()
+
+    def _claim(self, spec: Spec) -> Claim:
+        count = gpus_of(spec, self.runtime.processes)
+        if count and self._gpus:
+            self._refuse_more_than_there_are(count)
+            return Claim(count=count, parts=self._parts)
+        of_the_machine = usable_cores() / (os.cpu_count() or 1)
+        return Claim(parts={CORES: min(1.0, of_the_machine) / self._side_by_side})
+
+    def _refuse_more_than_there_are(self, count: int) -> None:
+        if count > len(self._parts):
+            large = f" of {self._memory_gib:g} GiB" if self._memory_gib else ""
+            raise UserError(
+                f"One step needs {count} GPUs{large} at once, and {len(self._parts)} can be used here.",
+                "Lower `processes` or `gpu_memory_gib` in [runtime] or the engine's `tensor_parallel`, "
+                "or leave more GPUs in CUDA_VISIBLE_DEVICES.",
+            )
+
+    def _holder(self, label: str) -> Holder:
+        return Holder(
+            user=_user(), process=os.getpid(), experiment=self._experiment, step=label, flow_run=self._flow_run
+        )
+
+    def _share(self, granted: Granted) -> Share:
+        devices = tuple(gpu.uuid for gpu in self._gpus if gpu.uuid in granted.parts)
+        hides = devices or self._gpus or self.runtime.device == "cpu"
+        environment = {"CUDA_VISIBLE_DEVICES": ",".join(devices)} if hides else {}
+        return Share(devices, environment, (granted.paper.descriptor,))
+
+    def _explain(self, ticket: Ticket, explain: Callable[[str], None]) -> None:
+        wanted = ticket.claim.parts
+        others = [
+            f"{' and '.join(lease.parts)} ({lease.holder.user}: {lease.holder.experiment} {lease.holder.step})"
+            for lease in self._ledger.leases()
+            if wanted.keys() & lease.parts.keys() and not self._ours(lease.holder)
+        ]
+        if others and not self._explained:
+            self._explained = True
+            explain(f"Waits for others to give back {', '.join(others)}; `effreason gpus` shows the queue.")
+
+    def _ours(self, holder: Holder) -> bool:
+        """Numbers of processes are not unique among containers."""
+        return (holder.process, holder.flow_run) == (os.getpid(), self._flow_run)
+
+
+def gpus_of(spec: Spec, processes: int) -> int:
+    """How many the step makes use of, where there are some; `processes` make a training."""
+    side_by_side = spec.engine.tensor_parallel if isinstance(spec.engine, Vllm) else 1
+    match spec:
+        case TrainSpec():
+            return max(processes, side_by_side)
+        case EvaluateSpec():
+            return 0 if isinstance(spec.engine, VllmServer) else side_by_side
+        case PrepareSpec() | ReportSpec() | GateSpec():
+            return 0
 
 
 def usable_cores() -> int:
@@ -73,17 +190,15 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def visible_gpus() -> list[str]:
-    """As CUDA_VISIBLE_DEVICES names them."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
-    return [str(number) for number, _ in enumerate(sorted(Path("/dev").glob("nvidia[0-9]*")))]
+def _part(gpu: Gpu, resources: Resources) -> float:
+    """More than 1 of a GPU that is too small; all of one whose memory nobody knows."""
+    if resources.gpu_memory_gib is None:
+        return resources.gpu_share
+    return 1.0 if gpu.memory is None else resources.gpu_memory_gib * GIB / gpu.memory
 
 
-def _share(number: int, gpus: list[str], processes: int) -> Mapping[str, str]:
-    """As many GPUs as a training has processes, beginning where the share before ends."""
-    if not gpus:
-        return {}
-    chosen = [gpus[place % len(gpus)] for place in range(number * processes, (number + 1) * processes)]
-    return {"CUDA_VISIBLE_DEVICES": ",".join(dict.fromkeys(chosen))}
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a number without a name, as in containers
+        return str(os.getuid())

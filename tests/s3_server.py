@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
@@ -60,7 +61,7 @@ class SeaweedFS:
                 stdout=log,
                 stderr=log,
             )
-        self._wait_until_healthy()
+        wait_for_answer(f"{self.endpoint}/healthz", self._process, self.folder / "log")
 
     def kill(self) -> None:
         """End it as a power cut would; SIGTERM would take it 20 seconds."""
@@ -68,24 +69,14 @@ class SeaweedFS:
             self._process.kill()
             self._process.wait()
 
-    def make_bucket(self, name: str) -> None:
-        """Health comes a moment before the first write works, so try for a while."""
-        client = boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}),
-        )
-        for _ in within(seconds=30):
-            try:
-                client.create_bucket(Bucket=name)
-                client.put_object(Bucket=name, Key="ready", Body=b"")
-                return
-            except (BotoCoreError, ClientError) as error:
-                failure = error
-        raise failure
+    def shell(self, *commands: str) -> str:
+        """What the server's own administration says to these."""
+        masters = f"-master=127.0.0.1:{self.ports['master.port']}.{self.ports['master.port.grpc']}"
+        filer = f"-filer=127.0.0.1:{self.ports['filer.port']}.{self.ports['filer.port.grpc']}"
+        typed = "\n".join([*commands, "exit", ""])
+        done = subprocess.run([WEED, "shell", masters, filer], input=typed, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout + done.stderr
 
     def _command(self) -> list[str]:
         return [
@@ -97,16 +88,6 @@ class SeaweedFS:
             *(f"-{name}={port}" for name, port in self.ports.items()),
         ]  # fmt: skip
 
-    def _wait_until_healthy(self) -> None:
-        for _ in within(seconds=40):
-            assert self._process is not None and self._process.poll() is None, (self.folder / "log").read_text()[-3000:]
-            try:
-                with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=2):  # noqa: S310
-                    return
-            except (urllib.error.URLError, OSError):
-                continue
-        raise AssertionError((self.folder / "log").read_text()[-3000:])
-
 
 @contextmanager
 def seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
@@ -114,10 +95,54 @@ def seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
     server = SeaweedFS(folder)
     try:
         server.start()
-        server.make_bucket(BUCKET)
+        make_bucket(server, BUCKET)
         yield server
     finally:
         server.kill()
+
+
+class Reachable(Protocol):
+    """What a client has to know of a server."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+
+def admin(server: Reachable) -> Any:
+    """A client of boto3 with its own retries."""
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, signature_version="s3v4"),
+    )
+
+
+def make_bucket(server: Reachable, name: str) -> None:
+    """Health comes a moment before the first write works, so try for a while."""
+    client = admin(server)
+    for _ in within(seconds=30):
+        try:
+            client.create_bucket(Bucket=name)
+            client.put_object(Bucket=name, Key="ready", Body=b"")
+            return
+        except (BotoCoreError, ClientError) as error:
+            failure = error
+    raise failure
+
+
+def wait_for_answer(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in within(seconds=60):
+        assert process.poll() is None, log.read_text()[-3000:]
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310
+                return
+        except (urllib.error.URLError, OSError):
+            continue
+    raise AssertionError(log.read_text()[-3000:])
 
 
 def free_ports(count: int) -> list[int]:

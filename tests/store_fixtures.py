@@ -5,9 +5,11 @@ EFFREASON_TEST_S3_URL names another server to use, EFFREASON_TEST_S3_BUCKET its 
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 
 import pytest
+from rgw_server import PROGRAMS, RadosGateway, rados_gateway
 from s3_server import BUCKET, SeaweedFS, seaweedfs
 
 from effreason.choices import S3Home
@@ -23,13 +25,27 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS | 
         yield server
 
 
+@pytest.fixture(scope="session")
+def rgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RadosGateway]:
+    """Ceph's own S3 server, in memory: a second opinion for tests that take their time."""
+    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+        pytest.skip(f"{', '.join(missing)} not found; as root: apt-get install ceph-mon ceph-osd radosgw")
+    with rados_gateway(tmp_path_factory.mktemp("rgw")) as server:
+        yield server
+
+
 @pytest.fixture
 def s3_home(s3_server: SeaweedFS | None, monkeypatch: pytest.MonkeyPatch) -> S3Home:
     """An empty prefix of a bucket, with the credentials in the environment."""
+    return fresh_home(s3_server, monkeypatch)
+
+
+def fresh_home(server: SeaweedFS | RadosGateway | None, monkeypatch: pytest.MonkeyPatch) -> S3Home:
+    """An empty prefix on `server`, or where it is None on that of EFFREASON_TEST_S3_URL; nothing is cached."""
     prefix = f"tests/{secrets.token_hex(6)}"
-    if s3_server is None:
-        bucket = os.environ.get("EFFREASON_TEST_S3_BUCKET", BUCKET)
-        return S3Home(bucket=bucket, prefix=prefix, endpoint=os.environ["EFFREASON_TEST_S3_URL"])
-    for name, value in s3_server.environment.items():
+    if server is None:
+        bucket, endpoint = os.environ.get("EFFREASON_TEST_S3_BUCKET", BUCKET), os.environ["EFFREASON_TEST_S3_URL"]
+        return S3Home(bucket=bucket, prefix=prefix, endpoint=endpoint, cache_bytes=0)
+    for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    return S3Home(bucket=BUCKET, prefix=prefix, endpoint=s3_server.endpoint)
+    return S3Home(bucket=BUCKET, prefix=prefix, endpoint=server.endpoint, cache_bytes=0)

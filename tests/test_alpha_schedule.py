@@ -1,5 +1,6 @@
 """alpha by step, and the alarm for reward hacking."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -41,6 +42,24 @@ def test_alpha_rises_while_the_accuracy_holds_and_falls_when_it_is_lost():
     assert rising[-1] > 0.3
     lost = [alpha_at(schedule, 0.8, held + [0.85] * step) for step in range(1, 20)]
     assert lost[-1] == 0
+
+
+def test_an_alpha_that_broke_the_limit_is_come_back_to_slowly():
+    schedule = AccuracyConstrained(free_steps=5)
+    held = [0.95] * 20
+    broken = held + [0.85] * 10
+    first = [alpha_at(schedule, 0.8, held[:step]) for step in range(5, 21)]
+    again = [alpha_at(schedule, 0.8, broken + [0.95] * step) for step in range(60)]
+    above = [after - before for before, after in pairwise(again) if before > first[-1] / 2]
+    assert again[0] == 0 < max(again)
+    assert 0 < max(above) <= (first[-1] - first[-2]) / 4
+
+
+def test_luck_in_the_batches_does_not_keep_alpha_down():
+    schedule, random = AccuracyConstrained(max_accuracy_loss=0.02), Random(3)
+    lucky = [[random.gauss(0.96, 0.025) for _ in range(60)] for _ in range(100)]
+    found = sorted(alpha_at(schedule, 1.0, accuracies) for accuracies in lucky)
+    assert found[50] > 0.3
 
 
 def lines(reward: list[float], accuracy: list[float], alpha: float = 0.4) -> list[dict[str, float | None]]:

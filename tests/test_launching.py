@@ -21,6 +21,7 @@ from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.experiment import Experiment, Resources
 from effreason.order import Order
 from effreason.progress import Progress
+from effreason.specs import Spec
 from tasks import launching
 from tasks.launching import Crew, launch, worth_another_try
 from tasks.process import Stopped
@@ -192,10 +193,12 @@ def test_only_a_failure_of_the_circumstances_is_worth_another_try(error, again):
 # ------------------------------------------------------------------------------- no process outlives its purpose
 
 
-def launched(experiment: Experiment, label: str, crew: Crew, errors: list[Exception]) -> threading.Thread:
+def launched(
+    experiment: Experiment, label: str, crew: Crew, errors: list[Exception], spec: Spec | None = None
+) -> threading.Thread:
     def run() -> None:
         try:
-            crew.artifact(label, experiment.preparation())
+            crew.artifact(label, spec or experiment.preparation())
         except EffreasonError as error:
             errors.append(error)
 
@@ -367,11 +370,12 @@ def test_the_cores_are_divided_among_the_steps_and_each_sees_one_gpu(experiment,
         """
     )
     wide = experiment.model_copy(update={"runtime": Resources()})
+    measured = wide.measurement(wide.models[0], None, wide.preparation().address)
     with Crew(wide) as crew:
-        threads = [launched(wide, str(number), crew, []) for number in range(2)]
+        threads = [launched(wide, str(number), crew, [], measured) for number in range(2)]
         for thread in threads:
             thread.join(60)
     assert sorted(path.read_text() for path in tmp_path.glob("gpu-*")) == ["4", "GPU-77"]
     orders = [Order.model_validate_json(path.read_text()) for path in tmp_path.glob("order-*")]
     assert [order.runtime.threads for order in orders] == [4, 4]
-    assert orders[0].spec == wide.preparation() and orders[0].store == wide.store
+    assert orders[0].spec == measured and orders[0].store == wide.store

@@ -5,10 +5,10 @@ The page is put into a frame of a page of ours, whose script uses it as a reader
 
 import html
 import json
-import os
 import re
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,8 +27,8 @@ SWEEP = MadeUp(
     models=("reasoner", "another-model"), alphas=(0.0, 0.2, 0.4), seeds=(0, 1), suites=("chain-sum", "far-off"),
     problems=24, validation=12, samples=3, steps=200, concise=True, probed=True, hacked=True,
 )  # fmt: skip
-AXE = os.environ.get("EFFREASON_AXE")
-"""The file axe.min.js of the npm package axe-core."""
+AXE = find_spec("axe_playwright_python")
+"""A package that carries axe-core; of it only that one file is used."""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
@@ -250,12 +250,18 @@ def test_headings_go_down_one_by_one_and_every_control_has_a_name(use):
     }  # fmt: skip
 
 
-@pytest.mark.skipif(AXE is None, reason="EFFREASON_AXE does not name axe.min.js; `npm pack axe-core` fetches it")
+def axe_core() -> str:
+    assert AXE is not None
+    assert AXE.origin is not None
+    return Path(AXE.origin).with_name("axe.min.js").read_text()
+
+
+@pytest.mark.skipif(AXE is None, reason="axe-core is not installed; `make .venv/ready-dev` installs it")
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 375)])
 def test_axe_finds_nothing_to_object_to(use, scheme, width):
     """All rules of axe-core: WCAG 2.2 A and AA, and best practices."""
     found = use(
-        f"""view.eval({json.dumps(Path(AXE or "").read_text() if AXE else "")});
+        f"""view.eval({json.dumps(axe_core())});
         return view.axe.run(page, {{ resultTypes: ["violations"] }}).then((told) => told.violations.map((each) =>
             [each.id, each.nodes.length, each.nodes[0].html.slice(0, 200), each.nodes[0].failureSummary]));""",
         width,

@@ -101,7 +101,7 @@ class Run:
         self.bench = Workbench(self.store, scratch, tell=self.told.append)
         self.tokenizer = tiny_tokenizer()
         self.model = trainable(tiny_model(), spec.training.weights, spec.seed)
-        self.sampler = Sampler(self.model, self.tokenizer)
+        self.sampler = Sampler(self.model, self.tokenizer, scored=True)
         collected = Sampler(tiny_model(), self.tokenizer) if of_the_start else self.sampler
         self.collector = Collector(questions(), collected, by_first_letter, spec.training, spec.seed)
 

@@ -9,6 +9,7 @@ build/constrained.md.
 
 import argparse
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -20,21 +21,21 @@ from effreason.specs import Training
 
 SEEDS = (0, 1, 2, 3, 4)
 LIMIT = 0.02
-CONSTANTS = (0.0, 0.6, 2.0)
+CONSTANTS = (0.0, 2.0, 12.0)
 CEILING = CONSTANTS[-1]
 
 
 def ways() -> Iterator[Way]:
-    """Every cell, one seed after the other."""
+    """Every cell, those whose alpha is found first."""
     for seed in SEEDS:
         yield _way(AccuracyConstrained(max_accuracy_loss=LIMIT), CEILING, seed)
-        for alpha in CONSTANTS:
-            yield _way(ConstantAlpha(), alpha, seed)
+    for seed, alpha in product(SEEDS, CONSTANTS):
+        yield _way(ConstantAlpha(), alpha, seed)
 
 
 def _way(schedule: Schedule, alpha: float, seed: int) -> Way:
     training = Training(
-        steps=40,
+        steps=100,
         prompts_per_step=12,
         completions_per_prompt=8,
         learning_rate=2.5e-4,

@@ -23,6 +23,10 @@ class S3Home(Frozen):
     endpoint: str | None = None
     """Such as http://127.0.0.1:9000; None is AWS itself."""
     region: str | None = None
+    cache_bytes: int = Field(20_000_000_000, ge=0)
+    """Most of what was read from here that stays on this machine, least recently used out first; 0 keeps none."""
+    cache_folder: str | None = None
+    """None is effreason/artifacts in XDG_CACHE_HOME or ~/.cache."""
 
 
 Home = Annotated[FolderHome | S3Home, Field(discriminator="kind")]

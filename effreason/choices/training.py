@@ -171,8 +171,8 @@ class AccuracyConstrained(Frozen):
     """alpha is found during the training, as high as the accuracy allows: dual ascent on the accuracy of the batches.
 
     The cell's alpha is the ceiling. The first steps have alpha 0 and show what accuracy the training reaches without
-    a penalty; from then on alpha rises while the running accuracy is above the best of it less the limit, and falls
-    while it is below.
+    a penalty; from then on alpha rises while the accuracy of late is above the best so far less half of the limit, and
+    falls while it is below. Where the whole limit is broken alpha starts again from 0, and rises more warily.
     """
 
     kind: Literal["accuracy-constrained"] = "accuracy-constrained"
@@ -180,10 +180,12 @@ class AccuracyConstrained(Frozen):
     """As a fraction: 0.01 is one point."""
     free_steps: int = Field(5, ge=1)
     """Steps at alpha 0, from which the accuracy to hold is estimated."""
-    rate: float = Field(0.04, gt=0)
-    """The share of its ceiling that alpha moves in a step when the accuracy is a whole limit above or below."""
+    rate: float = Field(0.02, gt=0)
+    """The share of its ceiling that alpha moves in a step while no accuracy is lost."""
     memory: float = Field(0.8, ge=0, lt=1)
-    """Weight of the past in the running accuracy; a batch enters with the rest."""
+    """Weight of the past in the accuracy of late; a batch enters with the rest."""
+    long_memory: float = Field(0.95, ge=0, lt=1)
+    """Weight of the past in the means of which the best is the accuracy to hold."""
 
 
 Schedule = Annotated[ConstantAlpha | LinearWarmup | AccuracyConstrained, Field(discriminator="kind")]

@@ -1,9 +1,10 @@
-"""`effreason artifacts list | show | verify | get`: what a store holds, and whether it is whole.
+"""`effreason artifacts list | show | verify | get | clean`: what a store holds, and whether it is whole.
 
 effreason artifacts list
 effreason artifacts show train/3f9a          any beginning that only one artifact has, with or without the step
 effreason artifacts verify --store s3://bucket/prefix --endpoint http://127.0.0.1:9000
 effreason artifacts get train/3f9a policy/
+effreason artifacts clean --older-than 7d
 """
 
 import argparse
@@ -12,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effreason.commands.stores import existing_store, label, sealed, store_arguments, whole_address
+from effreason.commands import clean
+from effreason.commands.stores import bytes_as_read, existing_store, label, sealed, store_arguments, whole_address
 
 if TYPE_CHECKING:
     from effreason.artifacts import Manifest
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "artifacts",
-        help="list, show, verify and copy what a store holds",
+        help="list, show, verify, copy and clean what a store holds",
         description="Look into a store. An address may be cut short while only one artifact begins with it.",
     )
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -41,6 +43,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     getting.add_argument("address")
     getting.add_argument("folder", type=Path, help="made if need be; must be empty")
     getting.set_defaults(run=run_get)
+    cleaning = subcommands.add_parser("clean", parents=[place], help="remove what nothing needs; shows it first")
+    clean.add_arguments(cleaning)
 
 
 def run_list(options: argparse.Namespace) -> int:
@@ -90,7 +94,9 @@ def run_get(options: argparse.Namespace) -> int:
         raise UserError(f"{options.folder} is not an empty folder.", "Name one that is empty or does not exist.")
     manifest = sealed(store, whole_address(store, options.address))
     store.fetch(manifest, options.folder)
-    print(f"{len(manifest.files)} files of {manifest.address} are in {options.folder} ({_bytes(_size(manifest))}).")
+    print(
+        f"{len(manifest.files)} files of {manifest.address} are in {options.folder} ({bytes_as_read(_size(manifest))})."
+    )
     return 0
 
 
@@ -111,7 +117,7 @@ def _table(manifests: "Mapping[Address, Manifest]") -> Iterator[str]:
     width = max(map(len, labels.values()))
     yield f"{'address':33}  {'what':{width}}  {'made (UTC)':16}  {'size':>9}"
     for address, manifest in manifests.items():
-        yield f"{address:33}  {labels[address]:{width}}  {_made(manifest)}  {_bytes(_size(manifest)):>9}"
+        yield f"{address:33}  {labels[address]:{width}}  {_made(manifest)}  {bytes_as_read(_size(manifest)):>9}"
 
 
 def _page(manifest: "Manifest") -> Iterator[str]:
@@ -124,8 +130,8 @@ def _page(manifest: "Manifest") -> Iterator[str]:
     yield f"with      {_pairs(origin.packages)}"
     yield f"artifact  {_indented(manifest.artifact.model_dump(mode='json', exclude={'step', 'address'}))}"
     yield f"spec      {_indented(manifest.spec.model_dump(mode='json'))}"
-    yield f"files     {len(manifest.files)}, {_bytes(_size(manifest))}"
-    yield from (f"  {_bytes(file.size):>9}  {file.sha256[:12]}  {file.path}" for file in manifest.files)
+    yield f"files     {len(manifest.files)}, {bytes_as_read(_size(manifest))}"
+    yield from (f"  {bytes_as_read(file.size):>9}  {file.sha256[:12]}  {file.path}" for file in manifest.files)
 
 
 def _pairs(values: Mapping[str, str | int]) -> str:
@@ -142,10 +148,3 @@ def _made(manifest: "Manifest") -> str:
 
 def _size(manifest: "Manifest") -> int:
     return sum(file.size for file in manifest.files)
-
-
-def _bytes(number: int) -> str:
-    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if number >= size:
-            return f"{number / size:.1f} {unit}"
-    return f"{number} B"

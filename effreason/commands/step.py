@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
 SEVERAL = "EFFREASON_SEVERAL"
 """Set in the environment of the processes that a launcher has started: none of them starts others."""
 
-STEPS = ("prepare", "evaluate", "train", "report")
+VLLM_PYTHON = "EFFREASON_VLLM_PYTHON"
+"""In the environment: the interpreter that has vLLM; where it says none, that of .venv-vllm beside our own."""
+
+IN_VLLM = "EFFREASON_IN_VLLM"
+"""Set in the environment of a step that was sent on to the interpreter that has vLLM: it is sent nowhere else."""
+
+HANDED_OVER = Path("-")
+
+STEPS = ("prepare", "evaluate", "train", "report", "gate")
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -25,7 +34,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Run one step. Its progress, and in the end its manifest or its fault, are JSON lines on stdout.",
     )
     parser.add_argument("step", choices=STEPS)
-    parser.add_argument("order", type=Path, help="JSON with the spec, the store and the runtime")
+    parser.add_argument("order", type=Path, help="JSON with the spec, the store and the runtime; - reads a handover")
     parser.add_argument(
         "--until-stdin-closes",
         action="store_true",
@@ -39,6 +48,10 @@ def run(options: argparse.Namespace) -> int:
     from effreason.errors import EffreasonError, UserError
     from effreason.progress import Fault, emit
 
+    if options.order == HANDED_OVER:
+        from effreason.commands.handover import received
+
+        options.order = received()
     _become_several(options)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: _stop(options.step, stopping))
@@ -46,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         threading.Thread(target=_die_with_the_caller, daemon=True).start()
     try:
         order = _order(options)
+        _go_where_vllm_is(order, options)
         if int(os.environ.get("RANK", "0")) > 0:  # one of several processes that train together, and not the first
             return _assist(order, stopping)
         manifest = _produce(order, stopping)
@@ -55,10 +69,16 @@ def run(options: argparse.Namespace) -> int:
         raise
     except Exception as error:  # a fault of the project or its libraries: the traceback goes to the log of the step
         happened = f"The step failed unexpectedly with {type(error).__name__}: {error}."
-        emit("fault", Fault(kind="failure", happened=happened, remedy="Its log has the traceback.").model_dump())
+        emit("fault", Fault(kind="failure", happened=happened, remedy=_remedy(error)).model_dump())
         raise
     emit("manifest", manifest)
     return 0
+
+
+def _remedy(error: Exception) -> str:
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for its name's sake
+        return "Lower `tokens_per_microbatch`, `max_tokens` or the engine's `cache_gib`, or take a larger GPU."
+    return "Its log has the traceback."
 
 
 def _produce(order: "Order", stopping: threading.Event) -> dict[str, object]:
@@ -79,10 +99,28 @@ def _become_several(options: argparse.Namespace) -> None:
     runtime = _order(options).runtime
     if runtime.processes == 1:
         return
-    ours = ["--until-stdin-closes"] if options.until_stdin_closes else []
-    step = ["-m", "effreason", "step", *ours, options.step, str(options.order)]
-    command = [sys.executable, "-m", *_launcher(runtime), *step]
+    command = [sys.executable, "-m", *_launcher(runtime), *_same_step(options)]
     os.execve(sys.executable, command, {**os.environ, SEVERAL: "1"})  # noqa: S606  the same program, no shell
+
+
+def _go_where_vllm_is(order: "Order", options: argparse.Namespace) -> None:
+    """Go on in the interpreter that has vLLM, where the order's engine is vLLM in the step's own process.
+
+    Without such an interpreter the step goes on here, and says itself what it lacks.
+    """
+    from effreason.choices import Vllm
+
+    beside = Path(sys.prefix).parent / ".venv-vllm" / "bin" / "python"
+    python = Path(os.environ.get(VLLM_PYTHON, beside))
+    if IN_VLLM in os.environ or not isinstance(order.spec.engine, Vllm) or find_spec("vllm") or not python.exists():
+        return
+    os.execve(python, [str(python), *_same_step(options)], {**os.environ, IN_VLLM: "1"})  # noqa: S606  no shell
+
+
+def _same_step(options: argparse.Namespace) -> list[str]:
+    """What follows the interpreter's name."""
+    ours = ["--until-stdin-closes"] if options.until_stdin_closes else []
+    return ["-m", "effreason", "step", *ours, options.step, str(options.order)]
 
 
 def _launcher(runtime: "Runtime") -> list[str]:

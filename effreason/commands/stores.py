@@ -22,20 +22,25 @@ def store_arguments() -> argparse.ArgumentParser:
 
 def home_of(options: argparse.Namespace) -> "Home":
     """Where the store lies. Raises `UserError` where the options name none."""
+    return home_at(options.store, options.endpoint)
+
+
+def home_at(place: str, endpoint: str | None = None) -> "Home":
+    """The store at s3://BUCKET/PREFIX or in a folder. Raises `UserError` where there can be none."""
     from pydantic import ValidationError
 
     from effreason.choices import FolderHome, S3Home
     from effreason.errors import UserError
 
-    if not options.store.startswith("s3://"):
-        if options.endpoint is not None:
+    if not place.startswith("s3://"):
+        if endpoint is not None:
             raise UserError("--endpoint is for S3, but the store is a folder.", "Give --store s3://BUCKET/PREFIX.")
-        return FolderHome(path=options.store)
-    bucket, _, prefix = options.store.removeprefix("s3://").partition("/")
+        return FolderHome(path=place)
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
     try:
-        return S3Home(bucket=bucket, prefix=prefix, endpoint=options.endpoint)
+        return S3Home(bucket=bucket, prefix=prefix, endpoint=endpoint)
     except ValidationError as error:
-        raise UserError(f"{options.store} names no bucket.", "Write it like s3://my-bucket/experiments.") from error
+        raise UserError(f"{place} names no bucket.", "Write it like s3://my-bucket/experiments.") from error
 
 
 def existing_store(options: argparse.Namespace) -> "Store":
@@ -91,3 +96,13 @@ def label(spec: "Spec", manifests: "Mapping[Address, Manifest]") -> str:
             return f"{spec.model.name} as it comes, measured"
         case "report":
             return f"{spec.experiment}, {len(spec.cells)} cells"
+        case "gate":
+            return f"{spec.line}, night of {spec.night}"
+
+
+def bytes_as_read(number: int) -> str:
+    """Such as `1.5 MB`."""
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number} B"

@@ -2,8 +2,11 @@
 
 Rollouts and evaluation ask through the same `Generator`, so what trains is what is measured. Backends:
 
-    sampler     models of transformers, by a decoding loop of our own
-    scripted    replies from a script, for tests
+    sampler        models of transformers, by a decoding loop of our own
+    vllm_engine    vLLM in this process; vllm_server: vLLM elsewhere, over HTTP
+    scripted       replies from a script, for tests
+
+`engines` opens the one that a spec names.
 """
 
 from collections.abc import Callable, Sequence

@@ -60,18 +60,25 @@ class _Finished:
     wanted: _Wanted
     token_ids: tuple[int, ...]
     truncated: bool
+    log_probabilities: tuple[float, ...] | None
 
 
 class Sampler:
     """The transformers backend of the `Generator` seam."""
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int] | None = None
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        eos_ids: frozenset[int] | None = None,
+        *,
+        scored: bool = False,
     ) -> None:
-        """`eos_ids` end a completion; None takes the tokenizer's own."""
+        """`eos_ids` end a completion; None takes the tokenizer's own. `scored` asks for log-probabilities."""
         self.model = model
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids or frozenset({int(tokenizer.eos_token_id)})
+        self.scored = scored
 
     @torch.inference_mode()
     def generate(
@@ -86,7 +93,7 @@ class Sampler:
             for finished in _Batch(self, requests, limits).run():
                 texts = self.tokenizer.batch_decode([one.token_ids for one in finished], skip_special_tokens=True)
                 for one, text in zip(finished, texts, strict=True):
-                    found[one.wanted] = Completion(text, one.token_ids, one.truncated)
+                    found[one.wanted] = Completion(text, one.token_ids, one.truncated, one.log_probabilities)
                 if on_completion is not None:
                     on_completion(len(found))
         return [
@@ -111,6 +118,7 @@ class _Batch:
         self.requests = requests
         self.limits = limits
         self.eos_ids = sampler.eos_ids
+        self.scored = sampler.scored
         # Those with the longest prompts first: prompts that are read together are padded little.
         order = sorted(range(len(requests)), key=lambda number: -len(requests[number].prompt_ids))
         self.waiting = deque(_Wanted(number, index) for number in order for index in range(requests[number].count))
@@ -128,6 +136,8 @@ class _Batch:
         self.last = torch.zeros(capacity, dtype=torch.long, device=device)
         self.tokens = torch.zeros(capacity, self.length, dtype=torch.long, device=device)
         self.noise = torch.zeros(capacity, self.length, dtype=torch.float64, device=device)
+        scores = self.length if self.scored else 0
+        self.scores = torch.zeros(capacity, scores, dtype=torch.float32, device=device)
 
     def run(self) -> Iterator[list[_Finished]]:
         """Decode until every completion has ended."""
@@ -188,6 +198,8 @@ class _Batch:
         drawn = _chosen(logits, self.noise[rows].gather(1, places[:, None]), self.limits)
         self.last[rows] = drawn[:, 0]
         self.tokens[rows].scatter_(1, places[:, None], drawn)
+        if self.scored:
+            self.scores[rows].scatter_(1, places[:, None], _log_probabilities(logits, drawn, self.limits))
         ended = places >= self.final[rows]
         for eos_id in self.eos_ids:
             ended |= drawn[:, 0] == eos_id
@@ -211,7 +223,7 @@ class _Batch:
 
     def _shrink(self, count: int, sources: torch.Tensor, targets: torch.Tensor) -> None:
         """Keep the first `count` rows, after copying the rows `sources` over `targets`."""
-        for column in (self.places, self.final, self.over, self.last, self.tokens, self.noise):
+        for column in (self.places, self.final, self.over, self.last, self.tokens, self.noise, self.scores):
             column[targets] = column[sources]
         self.cache.shrink(count, sources, targets)
 
@@ -220,9 +232,9 @@ class _Batch:
         born = self._prompt_tokens(wanted)
         drawn = self.tokens[row, born : born + self.limits.max_tokens + 1].tolist()
         end = next((place for place, token in enumerate(drawn) if token in self.eos_ids), None)
-        if end is None:
-            return _Finished(wanted, tuple(drawn[: self.limits.max_tokens]), True)
-        return _Finished(wanted, tuple(drawn[: end + 1]), False)
+        kept = self.limits.max_tokens if end is None else end + 1
+        scores = tuple(self.scores[row, born : born + kept].tolist()) if self.scored else None
+        return _Finished(wanted, tuple(drawn[:kept]), end is None, scores)
 
 
 def _most_rows(model: PreTrainedModel, length: int) -> int:
@@ -253,6 +265,11 @@ def _chosen(logits: torch.Tensor, uniform: torch.Tensor, limits: Limits) -> torc
     # Scaled by the total, which rounding keeps a little from 1: no token of weight 0 is ever taken.
     drawn = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
     return drawn.clamp_(max=logits.shape[-1] - 1)
+
+
+def _log_probabilities(logits: torch.Tensor, drawn: torch.Tensor, limits: Limits) -> torch.Tensor:
+    """Of the tokens that were drawn, before any nucleus is cut out: likewise (rows, 1), float32."""
+    return (logits / (limits.temperature or 1.0)).log_softmax(dim=-1).gather(1, drawn)
 
 
 def _nucleus(weights: torch.Tensor, top_p: float) -> torch.Tensor:

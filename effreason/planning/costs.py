@@ -17,7 +17,7 @@ from effreason.planning.duration import decoding_seconds, update_seconds, weight
 from effreason.planning.layout import steps
 from effreason.planning.memory import Sampling, in_bfloat16, state_bytes, weight_bytes
 from effreason.planning.phases import Memory, Part, Phase, evaluation_memory, training_memory
-from effreason.specs import Address, EvaluateSpec, PrepareSpec, ReportSpec, Spec, TrainSpec
+from effreason.specs import Address, EvaluateSpec, GateSpec, PrepareSpec, ReportSpec, Spec, TrainSpec
 
 Find = Callable[[Address], Manifest | None]
 """The store's `find`."""
@@ -78,6 +78,8 @@ def cost_of(spec: Spec, experiment: Experiment, device: Device, measured: dict[s
             return _training_cost(spec, experiment, device, measured.get(spec.model.name))
         case ReportSpec():
             return Cost(0, SMALL_STEP, 1_000_000 * len(spec.cells), START_SECONDS)
+        case GateSpec():
+            return Cost(0, SMALL_STEP, 10_000, START_SECONDS)
 
 
 def sampling_of(spec: TrainSpec, experiment: Experiment) -> Sampling:

@@ -32,6 +32,7 @@ def produce(
     """Return the sealed artifact that `spec` describes, making it only if the store does not hold it."""
     if (found := store.find(spec.address)) is not None:
         return found
+    store = store.telling(tell)
     started = datetime.now(UTC)
     clock = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="effreason-") as scratch:

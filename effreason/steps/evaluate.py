@@ -12,9 +12,8 @@ from effreason.behaviour.counting import FILE as COUNTS
 from effreason.behaviour.counting import write_counts
 from effreason.evaluation.completions import FILE, read_completions, write_completions
 from effreason.evaluation.measures import measure
-from effreason.generation.sampler import open_sampler
+from effreason.generation.engines import Opened, opened
 from effreason.grading import Graders
-from effreason.models import load
 from effreason.problems.files import VALIDATION
 from effreason.progress import Progress
 from effreason.records import Completion, JudgedCompletion, Judgement, Verdict
@@ -39,15 +38,9 @@ def make(spec: EvaluateSpec, bench: Workbench) -> Evaluation:
     if bench.runtime.threads is not None:
         torch.set_num_threads(bench.runtime.threads)
     policy = bench.read(spec.policy, ["model/"])[1] / "model" if spec.policy else None
-    loaded = load(spec.model, bench.runtime.device, "auto", policy)
-    manifest, folder = bench.read(spec.problems)
-    assert isinstance(manifest.artifact, Problems)  # noqa: S101  what a prepare spec makes
-    asked = list(questions(spec, parts(manifest.artifact), folder, loaded.tokenizer))
-    generator = open_sampler(loaded)
-    completions = answers(generator, asked, bench)
-    bench.tell(Progress(phase="grade", done=0, total=sum(map(len, completions))))
-    completed = list(judged(asked, completions, Marks(loaded.tokenizer)))
-    probed = probe(generator, loaded.tokenizer, spec, asked, completed, bench)
+    with opened(spec.engine, spec.model, bench.runtime.device, policy, bench.scratch) as model:
+        asked, completed = _answered(model, spec, bench)
+        probed = probe(model.generator, model.tokenizer, spec, asked, completed, bench)
     bench.tell(Progress(phase="write", done=0, total=0))
     write_completions(bench.output / FILE, completed)
     write_counts(bench.output / COUNTS, completed, {each.problem.id: each.problem.question for each in asked})
@@ -58,6 +51,16 @@ def make(spec: EvaluateSpec, bench: Workbench) -> Evaluation:
         seconds=round(time.monotonic() - started, 3),
         faithfulness=probed.suites,
     )
+
+
+def _answered(model: Opened, spec: EvaluateSpec, bench: Workbench) -> tuple[list[Asked], list[JudgedCompletion]]:
+    """All that is asked, and every completion of it, judged."""
+    manifest, folder = bench.read(spec.problems)
+    assert isinstance(manifest.artifact, Problems)  # noqa: S101  what a prepare spec makes
+    asked = list(questions(spec, parts(manifest.artifact), folder, model.tokenizer))
+    completions = answers(model.generator, asked, bench)
+    bench.tell(Progress(phase="grade", done=0, total=sum(map(len, completions))))
+    return asked, list(judged(asked, completions, Marks(model.tokenizer)))
 
 
 def parts(problems: Problems) -> list[str]:

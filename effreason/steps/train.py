@@ -1,27 +1,30 @@
 """Train one cell: a model, an alpha, a seed."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from accelerate import PartialState
 from peft import PeftModel
+from transformers import PreTrainedModel
 from transformers.integrations import get_available_reporting_integrations
 
 from effreason.artifacts import Policy
 from effreason.budgets import budget_of
-from effreason.choices import FullWeights, Qlora, SftShortest
+from effreason.choices import FullWeights, OwnSampler, Qlora, SftShortest
 from effreason.errors import UserError
-from effreason.generation import Limits, OnCompletion, Request
+from effreason.generation import Generator, Limits, OnCompletion, Request
+from effreason.generation.engines import holding
 from effreason.generation.sampler import Sampler
 from effreason.grading import Graders
-from effreason.models import Precision, load
+from effreason.models import Precision, load, stored
 from effreason.problems.files import TRAIN, part_file, read_part
 from effreason.progress import Progress
 from effreason.prompts import render
 from effreason.records import Completion, Problem
 from effreason.specs import Training, TrainSpec
+from effreason.training.following import Following
 from effreason.training.rollouts import Collector, Question
 from effreason.training.run import fine_tune
 from effreason.training.setting import frozen_copy
@@ -53,9 +56,8 @@ def make(spec: TrainSpec, bench: Workbench) -> Policy:
     ]
     before = frozen_copy(loaded.model) if _needs_a_copy(spec.training) else None
     model = trainable(loaded.model, spec.training.weights, spec.seed)
-    sampler = Sampler(before or model, tokenizer, loaded.eos_ids)
-    generator = _Untrained(model, sampler) if isinstance(spec.training.algorithm, SftShortest) else sampler
-    with Graders() as graders:
+    sampler = Sampler(before or model, tokenizer, loaded.eos_ids, scored=_follows(spec.training))
+    with Graders() as graders, _generating(spec, bench, model, sampler) as generator:
         collector = Collector(questions, generator, graders.grade_all, spec.training, spec.seed, world())
         ledger = fine_tune(model, tokenizer, spec, collector, bench)
     bench.tell(Progress(phase="write", done=0, total=0))
@@ -70,6 +72,33 @@ def make(spec: TrainSpec, bench: Workbench) -> Policy:
         generated_tokens=ledger.generated_tokens,
         seconds=ledger.seconds,
     )
+
+
+@contextmanager
+def _generating(
+    spec: TrainSpec, bench: Workbench, model: PreTrainedModel | PeftModel, sampler: Sampler
+) -> Iterator[Generator]:
+    """What draws the completions: our own sampler, or the engine that the training names.
+
+    Supervised learning draws from the starting model, all else from the policy as it stands.
+    """
+    engine, follows = spec.engine, _follows(spec.training)
+    if isinstance(engine, OwnSampler):
+        yield sampler if follows else _Untrained(model, sampler)
+        return
+    if world().size > 1:
+        raise UserError(
+            f"The engine {engine.kind} serves a training of one process, and there are {world().size}.",
+            "Set runtime.processes = 1, or drop training.engine.",
+        )
+    found = stored(spec.model, bench.scratch / "stored")
+    with closing(holding(engine, found, scored=follows)) as generator:
+        yield Following(model, generator) if follows else generator
+
+
+def _follows(training: Training) -> bool:
+    """Whether completions are the policy's own as it stands."""
+    return not isinstance(training.algorithm, SftShortest)
 
 
 @dataclass(frozen=True)
@@ -109,7 +138,8 @@ def _problems(spec: TrainSpec, bench: Workbench) -> list[Problem]:
 
 
 def _needs_a_copy(training: Training) -> bool:
-    return isinstance(training.algorithm, SftShortest) and isinstance(training.weights, FullWeights)
+    ours = isinstance(training.engine, OwnSampler)
+    return ours and not _follows(training) and isinstance(training.weights, FullWeights)
 
 
 def _quantised(spec: TrainSpec) -> bool:

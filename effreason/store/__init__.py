@@ -2,20 +2,26 @@
 
     ADDRESS/manifest.json            the seal; what has none is invisible
     ADDRESS/ATTEMPT/path/of/file     the files of one writer; the manifest names the attempt that counts
+    ADDRESS/DIGEST/path/of/file      a large file: writers of the same bytes share it, and go on where one was cut off
     working/ADDRESS/...              checkpoints of a step that is still running
+    champion/NAME/000001.json        the journal of an experiment's champions (effreason.promotion)
 
 Two writers of one address each write their own attempt; the first manifest stands and the other writer takes it.
 Every file's size and SHA-256 are in the manifest and are verified whenever the file is read.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 from effreason.artifacts import Artifact, Manifest, Provenance
 from effreason.choices import FolderHome, Home
 from effreason.extras import require
+from effreason.progress import Reporter
 from effreason.specs import Address, Spec
+from effreason.store.cleaning import Litter
+from effreason.store.journal import Journal
 
 
 class Store(Protocol):
@@ -54,6 +60,26 @@ class Store(Protocol):
 
     def clear_working(self, address: Address) -> None:
         """Forget the checkpoints of a step that has been sealed."""
+        ...
+
+    def litter(self, older_than: timedelta) -> Iterator[Litter]:
+        """What no sealed artifact and no unfinished step needs, of addresses where nothing has changed for so long."""
+        ...
+
+    def remove(self, found: Litter) -> None:
+        """Remove what `litter` has found."""
+        ...
+
+    def journal(self, folder: str) -> Journal:
+        """Numbered pages that are written once, apart from all artifacts."""
+        ...
+
+    def journals(self, folder: str) -> list[str]:
+        """The names of the journals below `folder`, sorted."""
+        ...
+
+    def telling(self, tell: Reporter) -> "Store":
+        """The same store; `tell` hears of large transfers, as phases `upload` and `fetch`, in megabytes."""
         ...
 
 

@@ -3,13 +3,14 @@
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from effreason.store.sealing import SealedStore
-from effreason.store.shelf import disk_errors
+from effreason.store.shelf import Entry, disk_errors
 
 CHUNK_BYTES = 1 << 20
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -49,13 +50,17 @@ class FolderShelf:
     def where(self, key: str) -> str:
         return str(self.root / key)
 
-    def put(self, key: str, source: Path) -> None:
+    def continues(self, size: int) -> bool:
+        return False
+
+    def put(self, key: str, source: Path, count: Callable[[int], object]) -> None:
         target = self.root / key
         with disk_errors(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
             with source.open("rb") as original, target.open("wb") as copy:
                 while chunk := original.read(CHUNK_BYTES):
                     copy.write(chunk)
+                    count(len(chunk))
                 os.fsync(copy.fileno())
             _folder_to_disk(target.parent)
 
@@ -98,6 +103,21 @@ class FolderShelf:
             for parent, _, names in os.walk(self.root / folder, onerror=_unless_missing):
                 for name in names:
                     yield Path(parent, name).relative_to(self.root).as_posix()
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        for key in self.keys(folder):
+            with disk_errors(self.root), suppress(FileNotFoundError):
+                status = (self.root / key).stat()
+                yield Entry(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+    def remove(self, entry: Entry) -> None:
+        """And the folders that are empty without it, but for those of whole steps, where others may be at work."""
+        with disk_errors(self.root):
+            (self.root / entry.key).unlink(missing_ok=True)
+        steps = 2 if entry.key.startswith("working/") else 1
+        for parent in list(Path(entry.key).parents)[: -1 - steps]:
+            with suppress(OSError):  # not empty
+                (self.root / parent).rmdir()
 
     def clear(self, folder: str, sparing: tuple[str, ...] = ()) -> None:
         with disk_errors(self.root):

@@ -4,8 +4,10 @@ A key is a relative path with forward slashes, and no key is the beginning of an
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +26,19 @@ class Damaged(StepFailure):
     """What is stored is not what was sealed."""
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What takes room on a shelf. Made by the shelves; read by `cleaning`."""
+
+    key: str
+    size: int
+    """Bytes."""
+    changed: datetime
+    """By the clock of the server or of the file system, UTC."""
+    upload: str | None = None
+    """The number of an upload that was begun under this key and not completed; None for a file."""
+
+
 class Shelf(Protocol):
     """The seam under a store: `FolderShelf` and `S3Shelf`.
 
@@ -40,8 +55,15 @@ class Shelf(Protocol):
         """The key as a person finds it."""
         ...
 
-    def put(self, key: str, source: Path) -> None:
-        """Store a file of any size. Until it is whole it may be visible, but no manifest names it yet."""
+    def continues(self, size: int) -> bool:
+        """Whether a file of so many bytes, put under the key of a `put` that was cut off, is continued."""
+        ...
+
+    def put(self, key: str, source: Path, count: Callable[[int], object]) -> None:
+        """Store a file of any size; `count`, from any thread, hears how many more bytes are there.
+
+        Until it is whole it may be visible, but no manifest names it yet.
+        """
         ...
 
     def write(self, key: str, content: bytes) -> None:
@@ -68,8 +90,16 @@ class Shelf(Protocol):
         """Every key below `folder`, in no particular order."""
         ...
 
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Every file and every unfinished upload below `folder`, in no particular order."""
+        ...
+
+    def remove(self, entry: Entry) -> None:
+        """Remove one of `entries`; that it is gone already is no error."""
+        ...
+
     def clear(self, folder: str, sparing: tuple[str, ...] = ()) -> None:
-        """Remove every key below `folder` but those that begin with one of `sparing`."""
+        """Remove every file below `folder` but those whose keys begin with one of `sparing`, and every upload."""
         ...
 
 

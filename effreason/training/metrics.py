@@ -1,7 +1,7 @@
 """The figures of a training step: one JSON line each."""
 
 import resource
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from statistics import fmean, pstdev
 from typing import TypeVar
@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 
 from effreason.records import Verdict
+from effreason.training.agreement import Gap
+from effreason.training.correction import Weighing
 from effreason.training.rollouts import Batch, Rollout
 
 T = TypeVar("T")
@@ -66,6 +68,31 @@ class FilterFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineFigures:
+    """How well the engine that sampled and the trainer agree; None where the engine was not asked."""
+
+    logprob_gap: float | None = None
+    """Nats a token: the mean absolute difference over a few completions."""
+    logprob_gap_most: float | None = None
+    """Of one token among them."""
+    importance_weight: float | None = None
+    """Mean over the tokens that were trained on; None where nothing is corrected."""
+    importance_truncated: float | None = None
+    """Share of those tokens whose weight was capped."""
+
+
+def engine_figures(found: Gap | None, weighed: Sequence[Weighing]) -> EngineFigures:
+    """Sum up what was compared and weighed in a step, on all processes."""
+    tokens = sum(part.tokens for part in weighed)
+    return EngineFigures(
+        logprob_gap=found.mean_nats if found else None,
+        logprob_gap_most=found.most_nats if found else None,
+        importance_weight=sum(part.total for part in weighed) / tokens if tokens else None,
+        importance_truncated=sum(part.truncated for part in weighed) / tokens if tokens else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class StepMetrics:
     """One line of metrics.jsonl. Made by the trainer; read by the report."""
 
@@ -74,6 +101,7 @@ class StepMetrics:
     batch: BatchFigures
     update: UpdateFigures
     filtered: FilterFigures
+    engine: EngineFigures
     seconds_generate: float
     seconds_score: float
     seconds_update: float
@@ -92,6 +120,7 @@ class StepMetrics:
             **{field.name: getattr(self.batch, field.name) for field in fields(self.batch)},
             **{field.name: getattr(self.update, field.name) for field in fields(self.update)},
             **{field.name: getattr(self.filtered, field.name) for field in fields(self.filtered)},
+            **{field.name: getattr(self.engine, field.name) for field in fields(self.engine)},
             "seconds": self.seconds,
             "seconds_generate": self.seconds_generate,
             "seconds_score": self.seconds_score,

@@ -14,7 +14,7 @@ MicroBatch = dict[str, torch.Tensor]
 
 prompt_ids, prompt_mask (rows, longest prompt) · completion_ids, completion_mask (rows, longest completion), int64 ·
 advantages (rows,) or (rows, longest completion), float32 · num_items_in_batch (), the sampled tokens of the whole
-generation batch.
+generation batch. Besides, where the generator was asked: engine_log_probabilities (rows, longest completion), float32.
 """
 
 
@@ -75,7 +75,19 @@ def tensors(rows: Sequence[Rollout], pad_id: int, totals: Totals) -> MicroBatch:
         "completion_mask": completion_mask,
         "advantages": torch.tensor([row.advantage for row in rows], dtype=torch.float32),
         "num_items_in_batch": torch.tensor(float(totals.batch_tokens)),
+        **_scores([row.completion.log_probabilities for row in rows], completion_ids.shape),
     }
+
+
+def _scores(lines: Sequence[tuple[float, ...] | None], shape: torch.Size) -> MicroBatch:
+    """Those of the engine, zeros on the right; nothing where one is missing."""
+    scored = [line for line in lines if line is not None]
+    if len(scored) < len(lines):
+        return {}
+    padded = np.zeros(shape, dtype=np.float32)
+    for row, line in enumerate(scored):
+        padded[row, : len(line)] = line
+    return {"engine_log_probabilities": torch.from_numpy(padded)}
 
 
 def share_of_update(loss: str, micro_batch: MicroBatch, totals: Totals) -> float:

@@ -32,7 +32,7 @@ class Ahead:
         policy = frozen_copy(setting.model)
         generator = setting.collector.generator
         eos_ids = generator.eos_ids if isinstance(generator, Sampler) else None
-        sampler = Sampler(policy, setting.tokenizer, eos_ids)
+        sampler = Sampler(policy, setting.tokenizer, eos_ids, scored=True)
         return cls(setting, policy, replace(setting.collector, generator=sampler))
 
     @property

@@ -10,6 +10,8 @@ from effreason.choices import Ppo
 from effreason.errors import StepFailure
 from effreason.progress import Progress
 from effreason.specs import TrainSpec
+from effreason.training.agreement import Tolerance, tolerance_of
+from effreason.training.agreement import alarm as disagreement
 from effreason.training.ledger import Ledger
 from effreason.training.metrics import StepMetrics
 from effreason.training.ppo import PpoTrainer
@@ -40,9 +42,11 @@ def fine_tune(
     resumed = bench.store.load_working(spec.address, checkpoint)
     ledger = Ledger(checkpoint / LEDGER if resumed else bench.scratch / LEDGER)
 
+    tolerance = tolerance_of(spec.training, model.device.type)
+
     def on_step(metrics: StepMetrics, rollouts: list[Rollout]) -> None:
         ledger.record(metrics, rollouts)
-        bench.tell(_progress(metrics, spec.training.steps, ledger))
+        bench.tell(_progress(metrics, spec.training.steps, tolerance, ledger))
 
     def keep(step: int, folder: Path) -> None:
         if collector.world.first:
@@ -71,7 +75,7 @@ def fine_tune(
     return ledger
 
 
-def _progress(metrics: StepMetrics, steps: int, ledger: Ledger) -> Progress:
+def _progress(metrics: StepMetrics, steps: int, tolerance: Tolerance, ledger: Ledger) -> Progress:
     figures = {
         "reward": metrics.batch.reward,
         "tokens": metrics.batch.tokens,
@@ -79,5 +83,7 @@ def _progress(metrics: StepMetrics, steps: int, ledger: Ledger) -> Progress:
         "alpha": metrics.alpha,
     }
     sounded = alarm(ledger.lines)
-    told = sounded.sentence if sounded and sounded.step == metrics.step else None
+    hacking = sounded.sentence if sounded and sounded.step == metrics.step else None
+    apart = disagreement(metrics.engine.logprob_gap, tolerance)
+    told = " ".join(filter(None, (hacking, apart))) or None
     return Progress(phase="train", done=metrics.step, total=steps, figures=figures, alarm=told)

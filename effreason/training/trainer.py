@@ -37,12 +37,15 @@ from effreason.choices import KlInLoss, KlInReward, SftShortest, TokenClip
 from effreason.errors import StepFailure
 from effreason.rewards.schedule import alpha_at
 from effreason.specs import TrainSpec
+from effreason.training.agreement import Gap, compared, gap, joined, refuse_disagreement, tolerance_of
 from effreason.training.boundaries import Boundaries, Updates
+from effreason.training.correction import Weighing, corrected, correction_of
 from effreason.training.filtering import above, threshold
 from effreason.training.metrics import (
     StepMetrics,
     UpdateFigures,
     batch_figures,
+    engine_figures,
     filter_figures,
     mean_of_updates,
     peak_memory_bytes,
@@ -54,6 +57,10 @@ from effreason.training.setting import Setting
 
 CPU_MICROBATCH_TOKENS = 2048
 """On a CPU larger micro-batches only leave the cache: 8 times as large is 1.6 times as slow for the built-in model."""
+
+CHECKPOINTING = "activation_checkpointing"
+if CHECKPOINTING not in GRPOConfig.__dataclass_fields__:
+    CHECKPOINTING = "gradient_checkpointing"  # as transformers 5.19 calls it, which vLLM's environment has
 
 OnStep = Callable[[StepMetrics, list[Rollout]], None]
 """Called when a step is done, before any checkpoint of it is taken."""
@@ -90,6 +97,9 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
                 add_fused_lm_head(frozen, temperature=self.temperature)
         self.accuracies = list(setting.accuracies)
         self.batch = Batch(0.0, [], 0.0, 0.0)
+        self.correction = correction_of(self.training)
+        self.gap: Gap | None = None
+        self.weighed: list[Weighing] = []
         self.updates: list[list[MicroBatch]] = []
         self.figures: list[UpdateFigures] = []
         self.clock = 0.0
@@ -122,9 +132,11 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         self.accuracies.append(self.batch.accuracy)
         self.clock = time.perf_counter()
         self.figures = []
+        self.gap = self._agreement(step, self._sampling_policy(stale))
         self.batch = self._credited(self.batch)
         self.updates = [self._micro_batches(groups) for groups in self._parts()]
         self._remember_the_sampling_policy(stale)
+        self.weighed = self._corrected()
         if self.ahead is not None and self._overlaps(step):
             self.ahead.start(step + 1, self._alpha())
 
@@ -177,10 +189,39 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         """
         if isinstance(self.training.algorithm, SftShortest):
             return
-        policy = self.ahead.policy if stale and self.ahead is not None else self.model
-        for update in self.updates if stale else self.updates[1:]:
+        policy = self._sampling_policy(stale)
+        for update in self.updates if stale or self.correction else self.updates[1:]:
             for micro_batch in update:
                 micro_batch["old_per_token_logps"] = self._log_probabilities(policy, micro_batch)
+
+    def _sampling_policy(self, stale: bool) -> torch.nn.Module:
+        policy: torch.nn.Module = self.ahead.policy if stale and self.ahead is not None else self.model
+        return policy
+
+    def _agreement(self, step: int, policy: torch.nn.Module) -> Gap | None:
+        """How far the engine is from the policy that it should have sampled from; None where it was not asked.
+
+        Raises `StepFailure` where that is too far.
+        """
+        chosen = compared(self.batch.rollouts, self.training.agreement.sequences)
+        if not chosen:
+            return None
+        mine = [self._gap(policy, rows) for rows in deal(chosen, self._padded_tokens(), self.setting.world)]
+        found = joined(one for gaps in self.setting.world.gather([mine]) for one in gaps)
+        refuse_disagreement(found, tolerance_of(self.training, self.model.device.type), step)
+        return found
+
+    def _gap(self, policy: torch.nn.Module, rows: list[Rollout]) -> Gap:
+        micro_batch = self._prepare_input(tensors(rows, self._tokenizer.pad_token_id, Totals(1, 1, 1)))
+        trainer = self._log_probabilities(policy, micro_batch)
+        return gap(trainer, micro_batch["engine_log_probabilities"], micro_batch["completion_mask"])
+
+    def _corrected(self) -> list[Weighing]:
+        """Weigh the advantages of every update; what the weights came to, on all processes."""
+        if self.correction is None:
+            return []
+        mine = [corrected(micro_batch, self.correction) for update in self.updates for micro_batch in update]
+        return [one for weighed in self.setting.world.gather([mine]) for one in weighed]
 
     def _parts(self) -> Iterator[list[list[Rollout]]]:
         """The groups of each update."""
@@ -293,6 +334,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
             batch=batch_figures(self.batch),
             update=mean_of_updates(self.figures),
             filtered=filter_figures(self.batch.rollouts, limit, update_seconds),
+            engine=engine_figures(self.gap, self.weighed),
             seconds_generate=self.batch.seconds_generate,
             seconds_score=self.batch.seconds_score,
             seconds_update=update_seconds,
@@ -338,7 +380,7 @@ def _arguments(spec: TrainSpec, folder: Path, device: str, report_to: tuple[str,
         scale_rewards="none",
         bf16=training.precision == "bfloat16" or (training.precision == "auto" and fast),  # over float32 weights
         use_cpu=device == "cpu",
-        activation_checkpointing=training.gradient_checkpointing,
+        **{CHECKPOINTING: training.gradient_checkpointing},
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",  # `_Boundaries` decides

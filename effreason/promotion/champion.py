@@ -1,0 +1,193 @@
+"""The champion of an experiment: a pointer to a policy in the store, changed at one moment and with a history.
+
+    champion/NAME/000001.json   an entry: which policy, who made it champion, when and why
+    champion/NAME/000002.json   … the last one is in force
+
+An entry is only ever added, as the successor of the one that its maker has seen. So of two that would change the
+champion at once, one does and the other is told; and whenever a maker is killed, the champion is the old one or the
+new one. Without any entry the champion is the base model as it comes, which counts as entry 0.
+"""
+
+import secrets
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from pydantic import Field, ValidationError
+
+from effreason.artifacts import Decision
+from effreason.choices import Name
+from effreason.errors import StepFailure, UserError
+from effreason.frozen import Frozen
+from effreason.specs import Address, Night
+from effreason.store import Store
+from effreason.store.shelf import Damaged
+
+FOLDER = "champion"
+
+
+class Entry(Frozen):
+    """One change of champion. Made by `Champion`; read by the flow, by `effreason champion` and by people."""
+
+    line: Name
+    number: int = Field(ge=1)
+    policy: Address | None
+    """None is the base model as it comes."""
+    restores: int | None = None
+    """Which entry a rollback goes back to; None in a promotion."""
+    decision: Decision | None = None
+    """The night's, with its figures; None in a rollback."""
+    evaluations: dict[str, Address] = {}
+    """Those that the decision rests on: of `candidate`, `champion` and `base`."""
+    by: str
+    at: str
+    """UTC, ISO 8601."""
+    why: str
+    token: str
+    """Its maker's alone, by which a maker knows whether its own entry stands."""
+
+    @property
+    def in_force(self) -> int:
+        """The entry whose policy this one makes champion."""
+        return self.number if self.restores is None else self.restores
+
+
+class Maker(NamedTuple):
+    """Who changes the champion, and why."""
+
+    by: str
+    why: str
+
+
+class Champion:
+    """That of the experiment called `line`, in `store`."""
+
+    def __init__(self, store: Store, line: Name) -> None:
+        self.line = line
+        self._store = store
+        self._journal = store.journal(f"{FOLDER}/{line}")
+
+    def entry(self) -> Entry | None:
+        """The one in force; None before the first promotion."""
+        last = self._journal.last()
+        return self._read(last) if last else None
+
+    def history(self) -> list[Entry]:
+        """Oldest first."""
+        return [self._read(number) for number in range(1, self._journal.last() + 1)]
+
+    def promote(self, decision: Decision, evaluations: dict[str, Address], seen: Entry | None, by: str) -> Entry:
+        """Make the decision's candidate the champion after `seen`, which it was compared with.
+
+        Where this decision has done so already, its entry is returned.
+
+        Raises:
+            UserError: the decision does not promote, or somebody has rolled its candidate back.
+            StepFailure: somebody else has changed the champion since, or the candidate is not in the store.
+        """
+        if not decision.promotes:
+            raise UserError(f"The gate refused {decision.policy}.", decision.reason)
+        entry = Entry(
+            line=self.line,
+            number=(seen.number if seen else 0) + 1,
+            policy=decision.policy,
+            decision=decision,
+            evaluations=evaluations,
+            by=by,
+            at=_now(),
+            why=decision.reason,
+            token=secrets.token_hex(8),
+        )
+        self._refuse_rolled_back(entry)
+        return self._add(entry)
+
+    def before(self, night: Night) -> Entry | None:
+        """The entry in force when the night began, also where the night has been run before."""
+        last = self.entry()
+        if last is None or last.decision is None or last.decision.night != night:
+            return last
+        return self._read(last.number - 1) if last.number > 1 else None
+
+    def roll_back(self, maker: Maker, to: int | None = None) -> Entry:
+        """Make the policy of the entry `to` champion again; None is the one before that in force, 0 the base model.
+
+        Raises:
+            UserError: there is no such entry, or it is in force.
+            StepFailure: somebody else has changed the champion at the same moment, or the policy has left the store.
+        """
+        seen = self.entry()
+        if seen is None:
+            raise UserError(f"{self.line} has had no champion but the base model.", "There is nothing to go back to.")
+        goal = self._before(seen) if to is None else self._known(to, seen)
+        entry = Entry(
+            line=self.line,
+            number=seen.number + 1,
+            policy=self._read(goal).policy if goal else None,
+            restores=goal,
+            by=maker.by,
+            at=_now(),
+            why=maker.why,
+            token=secrets.token_hex(8),
+        )
+        return self._add(entry)
+
+    def _refuse_rolled_back(self, entry: Entry) -> None:
+        """Whoever went back had a reason that the gate does not know."""
+        for number in range(1, entry.number):
+            if self._read(number).policy == entry.policy:
+                raise UserError(
+                    f"{entry.policy} has been champion of {self.line} before (entry {number}), and was rolled back.",
+                    f"If it shall be so again, `effreason rollback {self.line} --to {number}`.",
+                )
+
+    def _before(self, seen: Entry) -> int:
+        """A rollback after a rollback goes back further."""
+        if seen.in_force == 0:
+            raise UserError(f"The champion of {self.line} is the base model.", "There is none before it; name one.")
+        before = seen.in_force - 1
+        return self._read(before).in_force if before else 0
+
+    def _known(self, number: int, seen: Entry) -> int:
+        if not 0 <= number <= seen.number:
+            raise UserError(
+                f"{self.line} has no entry {number}; its last is {seen.number}.", "`effreason champion` lists them."
+            )
+        goal = self._read(number).in_force if number else 0
+        if goal == seen.in_force:
+            raise UserError(f"Entry {number} of {self.line} is in force.", "`effreason champion` lists the others.")
+        return goal
+
+    def _add(self, entry: Entry) -> Entry:
+        if entry.policy is not None and self._store.find(entry.policy) is None:
+            raise StepFailure(
+                f"The policy {entry.policy} is not in the store, so it cannot be champion.",
+                "Make it anew, or name another.",
+            )
+        self._journal.write(entry.number, entry.model_dump_json(indent=2).encode())
+        standing = self._read(entry.number)
+        if standing.token != entry.token and (entry.decision is None or standing.decision != entry.decision):
+            raise StepFailure(
+                f"Meanwhile {standing.by} has made {standing.policy or 'the base model'} the champion of {self.line}.",
+                "Look at `effreason champion`, and run again if it is still wanted.",
+            )
+        return standing
+
+    def _read(self, number: int) -> Entry:
+        content = self._journal.read(number)
+        try:
+            if content is not None:
+                return Entry.model_validate_json(content)
+            fault = "is missing"
+        except ValidationError:
+            fault = "cannot be read"
+        raise Damaged(
+            f"Entry {number} of the champions of {self.line} {fault}.", f"Look at {self._journal.where()}; restore it."
+        )
+
+
+def lines(store: Store) -> list[str]:
+    """The experiments that have had a champion."""
+    return store.journals(FOLDER)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,76 @@
+"""An experiment as one night runs it, and the nights before.
+
+Every night draws its data anew: the built-in task and those of reasoning-gym make other problems, of files and data
+sets other rows are drawn. The candidate is trained from the base model, never from the champion, so that what goes
+wrong in one night is not handed on to the next.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from effreason.artifacts import Decision, Manifest
+from effreason.errors import UserError
+from effreason.experiment import CellKey, Experiment
+from effreason.specs import Address, Contender, GateSpec, Night
+from effreason.store import Store
+from effreason.store.shelf import Damaged
+
+NIGHTS = 14
+"""Of the nights before, how many say what is to be expected of one."""
+
+
+def at_night(experiment: Experiment, night: Night) -> Experiment:
+    """The same with data and training of this night, under its seeds. Raises `UserError` unless it has one cell."""
+    cells = len(list(experiment.cells()))
+    if cells > 1:
+        raise UserError(
+            f"A night trains one candidate, but {experiment.name} has {cells} cells.",
+            "Give one model, one alpha and one seed.",
+        )
+    number = int(night.replace("-", ""))
+    data = experiment.data.model_copy(update={"seed": experiment.data.seed + number, "concise": ""})
+    seeds = (experiment.seeds[0] + number,)
+    return experiment.model_copy(update={"night": night, "data": data, "seeds": seeds})
+
+
+def candidate_of(experiment: Experiment) -> CellKey:
+    """The one training of a night."""
+    return next(experiment.cells())
+
+
+def before_the_gate(
+    experiment: Experiment, candidate: Contender, champion: Contender, base: Contender, past: tuple[Address, ...]
+) -> GateSpec:
+    """The spec of the night's gate; `experiment` is one `at_night`."""
+    assert experiment.night  # noqa: S101  so it says itself
+    return GateSpec(
+        line=experiment.name,
+        night=experiment.night,
+        gate=experiment.gate,
+        suites=experiment.gate.suites or tuple(suite.name for suite in experiment.data.measured()),
+        candidate=candidate,
+        champion=champion,
+        base=base,
+        past=past,
+    )
+
+
+def nights_before(store: Store, experiment: Experiment) -> tuple[Address, ...]:
+    """The decisions of the last nights of this name before its own, latest first: of each night, the one made last."""
+    latest: dict[Night, Manifest] = {}
+    for manifest in _decisions(store):
+        made = manifest.artifact
+        assert isinstance(made, Decision)  # noqa: S101  what a gate makes
+        known = latest.get(made.night)
+        earlier = made.line == experiment.name and made.night < (experiment.night or "")
+        if earlier and (known is None or known.provenance.started < manifest.provenance.started):
+            latest[made.night] = manifest
+    return tuple(latest[night].address for night in sorted(latest, reverse=True)[:NIGHTS])
+
+
+def _decisions(store: Store) -> Iterator[Manifest]:
+    for address in store.addresses():
+        if address.startswith("gate/"):
+            with suppress(Damaged):  # one that cannot be read says nothing of what is usual
+                if (manifest := store.find(address)) is not None:
+                    yield manifest

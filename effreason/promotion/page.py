@@ -1,0 +1,73 @@
+"""A night as a person reads it: the decision, its figures, and whether they are usual. Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+from effreason.artifacts import Decision, Interval
+from effreason.promotion.drift import FEWEST_NIGHTS, Figure
+from effreason.promotion.gate import percent, points
+from effreason.specs import GateSpec
+
+
+def page(spec: GateSpec, decision: Decision, figures: Sequence[Figure]) -> str:
+    """night.md."""
+    return "\n".join([*_decision(spec, decision), "", *_measured(decision), "", *_drift(figures), ""])
+
+
+def _decision(spec: GateSpec, decision: Decision) -> Iterator[str]:
+    yield f"# {decision.line}, night of {decision.night}: {'promoted' if decision.promotes else 'refused'}"
+    yield ""
+    yield decision.reason
+    yield ""
+    yield f"Limits are one-sided at {100 * spec.gate.confidence:g}%, paired by problem."
+    yield ""
+    yield "| suite | against | problems | accuracy | most that may be lost | tokens | |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | --- |"
+    for each in decision.checks:
+        accuracy = points(each.accuracy) if each.accuracy else "too little data"
+        tokens = percent(each.token_ratio) if each.token_ratio else "too little data"
+        limit, outcome = f"{100 * each.max_accuracy_loss:.1f} points", "refused" if each.refusal else "passed"
+        yield f"| {each.suite} | {each.against} | {each.problems} | {accuracy} | {limit} | {tokens} | {outcome} |"
+
+
+def _measured(decision: Decision) -> Iterator[str]:
+    yield "## What was measured"
+    yield ""
+    yield "95% intervals over problems."
+    yield ""
+    yield "| suite | model | problems | accuracy | tokens |"
+    yield "| --- | --- | ---: | ---: | ---: |"
+    for each in decision.measured:
+        figures = f"{_of('accuracy', each.accuracy)} | {_of('tokens', each.tokens)}"
+        yield f"| {each.suite} | {each.who} | {each.problems} | {figures} |"
+
+
+def _drift(figures: Sequence[Figure]) -> Iterator[str]:
+    yield "## Drift"
+    yield ""
+    yield _summary(figures)
+    yield ""
+    yield "| suite | model | | tonight | nights | expected | |"
+    yield "| --- | --- | --- | ---: | ---: | ---: | --- |"
+    for each in figures:
+        usual = _of(each.quantity, each.expected) if each.expected else "too few nights"
+        word = {None: "", True: "unusual", False: "usual"}[each.unusual]
+        tonight = _of(each.quantity, each.tonight)
+        yield f"| {each.suite} | {each.who} | {each.quantity} | {tonight} | {each.nights} | {usual} | {word} |"
+
+
+def _summary(figures: Sequence[Figure]) -> str:
+    known = [each for each in figures if each.unusual is not None]
+    if not known:
+        nights = max((each.nights for each in figures), default=0)
+        return f"Too few nights to say what is usual: {nights} earlier ones of the {FEWEST_NIGHTS} that it takes."
+    unusual = [f"{each.quantity} of the {each.who} on {each.suite}" for each in known if each.unusual]
+    told = f"Unusual: {', '.join(unusual)}." if unusual else "Tonight is as the nights before."
+    return f"{told} What is expected is a prediction from the nights before, at 95% for all figures together."
+
+
+def _of(quantity: str, interval: Interval | None) -> str:
+    if interval is None:
+        return "too little data"
+    low, centre, high = (100 * limit if quantity == "accuracy" else limit for limit in interval)
+    unit = "%" if quantity == "accuracy" else ""
+    return f"{centre:.1f}{unit} [{low:.1f}, {high:.1f}]"

@@ -1,0 +1,205 @@
+"""The model card: what the policy was made from, how, with which results, and what nobody has measured."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from huggingface_hub import errors as hub_errors
+from huggingface_hub import hf_hub_download, metadata_load
+
+from effreason.artifacts import Evaluation, Interval, Manifest, Policy
+from effreason.choices import BuiltInModel, FolderModel, HubModel, Model
+from effreason.reasoner import WEIGHTS
+from effreason.specs import Address, EvaluateSpec, TrainSpec
+from effreason.store import Store
+
+FRONT = """---
+library_name: {library}
+pipeline_tag: text-generation
+tags: [effreason, reasoning, reinforcement-learning]
+{lines}---
+"""
+
+PAGE = """
+# {title}
+
+`{base}`, trained{algorithm} to answer with fewer tokens.
+
+## Training
+
+| | |
+|---|---|
+| base | {base} |
+| alpha (weight of the length penalty) | {alpha:g} |
+| penalty | {penalty} |
+| data | {source}, {train} problems |
+| steps | {steps}, {generated:,} sampled tokens |
+| weights | {weights} |
+| seed | {seed} |
+
+## Results
+
+{results}
+
+## Limits
+
+- The figures hold for the suites, the prompt and the sampling above; nothing else was measured.
+- Shorter answers are what was rewarded. Whether they show the reasoning that leads to the answer is another question.
+- Whatever the base model gets wrong or says that it should not, this model may as well.
+- {licence}
+
+## How to use
+
+{usage}
+
+The prompt that it was trained on:
+
+```text
+{prompt}
+```
+
+## How to reproduce
+
+Made by effreason {version} (commit {commit}) as `{address}`, from the problems `{problems}`. The whole spec:
+
+```json
+{spec}
+```
+"""
+
+LOADING = """```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+```
+
+or `vllm serve FOLDER`."""
+
+ADAPTING = """```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "FOLDER")
+```"""
+
+
+def card(store: Store, policy: Manifest, title: str, *, adapter: bool) -> str:
+    """README.md for the folder of an exported policy."""
+    spec, origin = policy.spec, policy.provenance
+    assert isinstance(spec, TrainSpec)  # noqa: S101  what makes a policy
+    preparation = store.find(spec.problems)
+    licence = licence_of(spec.model)
+    assert isinstance(policy.artifact, Policy)  # noqa: S101  what a train spec makes
+    page = PAGE.format(
+        title=title,
+        base=_base(spec.model),
+        algorithm=f" by {spec.training.algorithm.kind}",
+        alpha=spec.alpha,
+        penalty=spec.training.penalty.kind,
+        source=preparation.spec.source.kind if preparation and preparation.spec.step == "prepare" else "unknown",
+        train=preparation.artifact.train if preparation and preparation.artifact.step == "prepare" else "?",
+        steps=policy.artifact.steps,
+        generated=policy.artifact.generated_tokens,
+        weights=spec.training.weights.kind,
+        seed=spec.seed,
+        results="\n".join(_results(store, policy.address)),
+        licence=f"The licence of the base model holds: {licence}." if licence else NO_LICENCE,
+        usage=ADAPTING if adapter else LOADING,
+        prompt=spec.prompt.template,
+        version=origin.version,
+        commit=origin.commit or "unknown",
+        address=policy.address,
+        problems=spec.problems,
+        spec=spec.model_dump_json(indent=2),
+    )
+    return FRONT.format(library="peft" if adapter else "transformers", lines=_lines(spec.model, licence)) + page
+
+
+NO_LICENCE = "The base model's card names no licence that could be read here: look it up before you pass this on."
+
+
+def licence_of(model: Model) -> str | None:
+    """As the base model's card names it; None where no card can be read."""
+    match model:
+        case BuiltInModel():
+            return _licence_in(WEIGHTS / "README.md")
+        case FolderModel():
+            return _licence_in(Path(model.path) / "README.md")
+        case HubModel():
+            try:
+                return _licence_in(Path(hf_hub_download(model.id, "README.md", revision=model.revision)))
+            except (hub_errors.HfHubHTTPError, hub_errors.LocalEntryNotFoundError, hub_errors.OfflineModeIsEnabled):
+                return None
+
+
+def _licence_in(page: Path) -> str | None:
+    metadata = (metadata_load(page) if page.is_file() else None) or {}
+    licence = metadata.get("license")
+    return str(licence) if licence else None
+
+
+def _lines(model: Model, licence: str | None) -> str:
+    base = [f"base_model: {model.id}\n"] if isinstance(model, HubModel) else []
+    return "".join([*base, *([f"license: {licence}\n"] if licence else [])])
+
+
+def _base(model: Model) -> str:
+    match model:
+        case BuiltInModel():
+            return f"{model.name}, the built-in reasoner of effreason"
+        case FolderModel():
+            return model.name
+        case HubModel():
+            return f"{model.id} at {model.revision}"
+
+
+def evaluations_of(store: Store, policy: Address) -> Iterator[Manifest]:
+    """The sealed evaluations of a policy."""
+    for address in store.addresses():
+        found = store.find(address) if address.startswith("evaluate/") else None
+        if found is not None and isinstance(found.spec, EvaluateSpec) and found.spec.policy == policy:
+            yield found
+
+
+def _results(store: Store, policy: Address) -> Iterator[str]:
+    """Tables of base and policy, of every evaluation that the store holds."""
+    any_found = False
+    for after in evaluations_of(store, policy):
+        assert isinstance(after.spec, EvaluateSpec)  # noqa: S101  what `evaluations_of` yields
+        before = store.find(after.spec.model_copy(update={"policy": None}).address)
+        any_found = True
+        protocol = after.spec.protocol
+        yield (
+            f"Temperature {protocol.temperature:g}, top-p {protocol.top_p:g}, at most {protocol.max_tokens} tokens; "
+            f"`{after.address}`. Brackets hold 95% intervals over problems."
+        )
+        yield ""
+        yield "| suite | problems | model | accuracy | tokens | truncated |"
+        yield "|---|---|---|---|---|---|"
+        yield from _rows("base", before)
+        yield from _rows("this model", after)
+        if before is None:
+            yield ""
+            yield "The store holds no evaluation of the base model in the same protocol."
+        yield ""
+    if not any_found:
+        yield "Not measured: the store holds no evaluation of this policy."
+
+
+def _rows(who: str, manifest: Manifest | None) -> Iterator[str]:
+    if manifest is None or not isinstance(manifest.artifact, Evaluation):
+        return
+    for suite, found in manifest.artifact.suites.items():
+        figures = (
+            _written(found.accuracy, 100, "%"),
+            _written(found.tokens, 1, ""),
+            _written(found.truncated, 100, "%"),
+        )
+        yield f"| {suite} | {found.problems} × {found.samples} | {who} | {' | '.join(figures)} |"
+
+
+def _written(interval: Interval | None, scale: int, unit: str) -> str:
+    if interval is None:
+        return "too little data"
+    low, centre, high = (scale * value for value in interval)
+    return f"{centre:.1f}{unit} [{low:.1f}, {high:.1f}]"

@@ -1,0 +1,63 @@
+"""A night on one screen: train on fresh data, and promote what is no worse and shorter.
+
+python -m flows.nightly [EXPERIMENT]
+"""
+
+if __name__ == "__main__":  # ahead of Prefect, which reads its settings when it is imported
+    from flows.nightly_command import main
+
+    raise SystemExit(main())
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from effreason.artifacts import Decision
+from effreason.pinning import pin
+from effreason.promotion.night import at_night, candidate_of
+from flows.asked import AskedExperiment, name_of, night_of
+from tasks.evaluate import evaluate
+from tasks.gate import gate, show
+from tasks.notify import notify
+from tasks.prepare import prepare
+from tasks.promote import promote, reigning
+from tasks.supervision import supervised
+from tasks.train import train
+
+
+def run_name() -> str:
+    """Such as `nightly 2026-01-31`."""
+    asked = flow_run.parameters["experiment"]
+    return f"{name_of(asked)} {night_of(asked) or tonight()}"
+
+
+def tonight() -> str:
+    """The date for which the run was scheduled, in UTC, however late it began."""
+    return f"{flow_run.scheduled_start_time:%Y-%m-%d}"
+
+
+@flow(name="nightly", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
+@supervised
+def nightly(experiment: AskedExperiment) -> Decision:
+    """Is what was trained tonight good enough to take the champion's place?"""
+    experiment = at_night(pin(experiment, Path()), experiment.night or tonight())
+    retries, key = experiment.runtime.retries, candidate_of(experiment)
+    measure = evaluate.with_options(retries=retries)
+    champion = reigning(experiment)
+
+    problems = prepare.with_options(retries=retries)(experiment)
+    tuned = train.with_options(retries=retries).submit(experiment, key, problems)
+    base = measure.submit(experiment, key.model.name, key.model, None, problems)
+    standing = base
+    if champion.policy is not None:
+        standing = measure.submit(experiment, "champion", champion.model, champion.policy, problems)
+    # Prefect puts results in the place of futures.
+    candidate = measure.submit(experiment, key.label, key.model, tuned, problems)  # type: ignore[call-overload]
+
+    before_it = gate.with_options(retries=retries)
+    decision: Decision = before_it(experiment, (tuned, candidate), (champion.policy, standing), base)  # type: ignore[call-overload]
+    show(experiment, decision)
+    if decision.promotes:
+        promote(experiment, decision, champion.entry)
+    return decision

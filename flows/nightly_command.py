@@ -1,0 +1,61 @@
+"""`python -m flows.nightly [EXPERIMENT]`: one night, here and now; what the gate says, and who is champion.
+
+A mistake in the experiment is answered before Prefect is imported or a server started.
+"""
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+from effreason.artifacts import Decision
+from effreason.experiment import Experiment
+from effreason.experiment_file import prepared
+from effreason.promotion.night import at_night
+from flows.command import add_usual_options, connect, obeyed, run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 whether the candidate is promoted or refused, 2 where the user can mend it, 1 for a failure."""
+    options = _options(arguments)
+    return obeyed("nightly", options.debug, lambda: _obey(options))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.nightly", description="Train on fresh data, and promote what is no worse and shorter."
+    )
+    parser.add_argument(
+        "experiment", nargs="?", default="nightly", help="path of a TOML file, or a shipped name (default: %(default)s)"
+    )
+    parser.add_argument("--night", type=_night, metavar="DATE", help="such as 2026-01-31 (default: today in UTC)")
+    add_usual_options(parser)
+    return parser.parse_args(arguments)
+
+
+def _night(text: str) -> str:
+    return date.fromisoformat(text).isoformat()
+
+
+def _obey(options: argparse.Namespace) -> None:
+    night = options.night or datetime.now(UTC).date().isoformat()
+    experiment = prepared(options.experiment).model_copy(update={"night": night})
+    at_night(experiment, night)  # refuses several cells
+    ui = connect(options.no_server, options.debug)
+    _print(experiment, run(lambda: _spend(experiment)), ui)
+
+
+def _spend(experiment: Experiment) -> Decision:
+    from flows.nightly import nightly
+
+    decision = nightly(experiment)
+    assert isinstance(decision, Decision)  # noqa: S101  a state only where it was cancelled, which raises here
+    return decision
+
+
+def _print(experiment: Experiment, decision: Decision, ui: str | None) -> None:
+    from tasks.gate import PAGE, night_folder
+
+    print(f"\n{decision.reason}")
+    print(f"Night:      {night_folder(experiment, decision) / PAGE}")
+    if ui is not None:
+        print(f"Prefect UI: {ui}")

@@ -1,0 +1,19 @@
+"""Which Prefect server is meant: that of PREFECT_API_URL, or the local one, which is started if none runs."""
+
+import os
+
+from tasks import server
+
+
+def connect() -> str:
+    """Set the environment for Prefect, which must not have been imported yet; the address of the UI.
+
+    Raises `UserError` where nothing answers at PREFECT_API_URL, `StepFailure` where the local server does not start.
+    """
+    given = os.environ.get("PREFECT_API_URL")
+    if given:
+        server.check_reachable(given)
+        return given.removesuffix("/").removesuffix("/api")
+    local = server.ensure_server()
+    os.environ.update(server.run_environment(local))
+    return local.address

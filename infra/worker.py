@@ -1,0 +1,26 @@
+"""`make worker`: become a Prefect worker that runs what `make deploy` has registered, until Ctrl-C."""
+
+import os
+import sys
+
+from effreason.errors import EffreasonError
+from infra.connection import connect
+
+POOL = "effreason"
+
+
+def main() -> int:
+    try:
+        ui = connect()
+    except EffreasonError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"Prefect UI: {ui}", flush=True)
+    # Plugins are for the command line; in the processes that a worker starts for hooks they end in a traceback.
+    environment = {**os.environ, "PREFECT_PLUGINS_ENABLED": "false"}
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
+    os.execve(sys.executable, [*command, "--install-policy", "never"], environment)  # noqa: S606  no shell
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""What a step in a container may reach: which image, files, network and user it has, by what its order needs."""
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from effreason.choices import (
+    Container,
+    FileSource,
+    FolderHome,
+    FolderModel,
+    Gsm8kSource,
+    Home,
+    HubModel,
+    HubSource,
+    Math500Source,
+    S3Home,
+    Vllm,
+    VllmServer,
+)
+from effreason.errors import UserError
+from effreason.order import Order
+from effreason.specs import EvaluateSpec, PrepareSpec, Spec, TrainSpec
+from tasks.engine import Mount
+
+USER = 10001
+"""Of the images."""
+SCRATCH = "/tmp"  # noqa: S108  in the container, where it is a volume of the step's own
+CACHE = "/cache"
+STORE = "/store"
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """Made here; read by `tasks.container`."""
+
+    image: str
+    home: Home
+    """The store as the step has to call it."""
+    mounts: list[Mount]
+    network: str | None
+    """None is the engine's default."""
+    user: str
+    environment: dict[str, str]
+    """Holds nothing secret."""
+
+
+def confinement(choice: Container, order: Order) -> Confinement:
+    """Raises `UserError` where the store is in a folder of root's, whom no step runs as."""
+    mounts = [Mount(SCRATCH, None, type="volume"), *_given(order.spec)]
+    environment = {}
+    home, user = order.store, f"{USER}:{USER}"
+    if isinstance(home, FolderHome):
+        folder = Path(home.path).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        user = _owner(folder)
+        mounts.append(Mount(STORE, str(folder), type="bind"))
+        home = FolderHome(path=STORE)
+    else:
+        home = home.model_copy(update={"cache_folder": None})  # that of XDG_CACHE_HOME
+    connected = needs_network(order)
+    if connected and choice.cache:
+        mounts.append(Mount(CACHE, choice.cache, type="volume"))
+        environment = {"HF_HOME": f"{CACHE}/huggingface", "XDG_CACHE_HOME": CACHE}
+    return Confinement(
+        image=f"{choice.images}/{_role(order.spec)}:{choice.tag}",
+        home=home,
+        mounts=mounts,
+        network=(choice.network or _network(order.store)) if connected else "none",
+        user=user,
+        environment=environment,
+    )
+
+
+def needs_network(order: Order) -> bool:
+    """Whether the step has to reach the store, the hub, a server of vLLM or a tracker."""
+    spec = order.spec
+    match spec:
+        case PrepareSpec():
+            hub = any(isinstance(source, HubSource | Gsm8kSource | Math500Source) for source in _sources(spec))
+        case TrainSpec() | EvaluateSpec():
+            hub = isinstance(spec.model, HubModel) or isinstance(spec.engine, VllmServer)
+        case _:
+            hub = False
+    return hub or isinstance(order.store, S3Home) or bool(order.runtime.report_to)
+
+
+def _role(spec: Spec) -> str:
+    if isinstance(spec.engine, Vllm):
+        return "generate"
+    return "train" if isinstance(spec, TrainSpec | EvaluateSpec) else "light"
+
+
+def _sources(spec: PrepareSpec) -> Iterator[object]:
+    yield spec.source
+    yield from (suite.source for suite in spec.suites)
+
+
+def _given(spec: Spec) -> Iterator[Mount]:
+    """The files of this machine that the step reads, at the same path."""
+    paths: set[str] = set()
+    match spec:
+        case PrepareSpec():
+            for source in _sources(spec):
+                if isinstance(source, FileSource):
+                    paths |= {path for path in (source.path, source.test_path) if path}
+        case TrainSpec() | EvaluateSpec():
+            if isinstance(spec.model, FolderModel):
+                paths.add(spec.model.path)
+            if isinstance(spec.engine, VllmServer) and spec.engine.folder:
+                yield Mount(spec.engine.folder, spec.engine.folder, type="bind")
+    yield from (Mount(path, path, type="bind", read_only=True) for path in sorted(paths))
+
+
+def _owner(folder: Path) -> str:
+    """The user that may write to the store."""
+    facts = folder.stat()
+    if facts.st_uid == 0:
+        raise UserError(
+            f"{folder} belongs to root, and no step in a container runs as root.",
+            f"Run `chown -R {USER}:{USER} {folder}`, or keep the artifacts in S3.",
+        )
+    return f"{facts.st_uid}:{facts.st_gid}"
+
+
+def _network(home: Home) -> str | None:
+    """A server on the loopback of this machine can be reached from its own network alone."""
+    given = home.endpoint if isinstance(home, S3Home) else None
+    endpoint = given or next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
+    return "host" if _is_loopback(urlsplit(endpoint).hostname or "") else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

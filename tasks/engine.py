@@ -1,0 +1,142 @@
+"""The door to the Docker engine: steps' containers found by their labels, and removed.
+
+Who a container belongs to is written on it, so that it can be found when nothing else is left of the run.
+"""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+from requests.exceptions import RequestException
+
+from effreason.errors import StepFailure, UserError
+
+LABEL = "effreason."
+STEP_LABEL = f"{LABEL}step"
+RUN_LABEL = f"{LABEL}flow-run"
+GPU_LABEL = f"{LABEL}gpu."
+"""And the name of a GPU that the step has."""
+GRACE_SECONDS = 5
+"""From SIGTERM, at which a training saves a checkpoint, to SIGKILL."""
+ANSWER_SECONDS = 60
+"""Longer than anything but a very busy engine takes."""
+
+EngineFailure = (DockerException, RequestException)
+Mount = docker.types.Mount
+Container = Any
+"""`docker.models.containers.Container`, which has no types."""
+
+
+class Owner(NamedTuple):
+    """The process that launched a container. Numbers of processes come again, with another start."""
+
+    host: str
+    process: int
+    start: str
+
+    @classmethod
+    def this_process(cls) -> Self:
+        return cls(socket.gethostname(), os.getpid(), _start_of(os.getpid()))
+
+    @classmethod
+    def of(cls, container: Container) -> Self:
+        labels = container.labels
+        return cls(*(kind(labels[LABEL + name]) for name, kind in cls.__annotations__.items()))
+
+    def labels(self) -> dict[str, str]:
+        return {LABEL + name: str(value) for name, value in self._asdict().items()}
+
+    def is_dead(self) -> bool:
+        """False where it cannot be known: on another host, or in a container."""
+        return self.host == socket.gethostname() and _start_of(self.process) != self.start
+
+
+def _start_of(process: int) -> str:
+    """In ticks of the kernel's clock, where there is /proc; "none" of a process that is not there."""
+    if not Path("/proc/self/stat").exists():
+        with suppress(ProcessLookupError):
+            os.kill(process, 0)
+            return "unknown"
+        return "none"
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return "none"
+
+
+@contextmanager
+def engine() -> Iterator[Any]:
+    """A client of the engine that DOCKER_HOST or the usual socket leads to. Raises `UserError` where none answers."""
+    try:
+        client = docker.from_env(timeout=ANSWER_SECONDS)
+        client.ping()
+    except EngineFailure as error:
+        raise UserError(
+            f"No Docker engine answers ({error}).",
+            'Start it, or set launcher = { kind = "process" } in [runtime].',
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def containers(client: Any, labels: Mapping[str, str | None] = {STEP_LABEL: None}) -> list[Container]:
+    """Those of steps with these labels, running or not; a label without a value may have any."""
+    wanted = [name if value is None else f"{name}={value}" for name, value in labels.items()]
+    found: list[Container] = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
+    return found
+
+
+def occupied(gpu: str) -> bool:
+    """Whether a container of a step still runs on this GPU, and nobody knows for whom."""
+    with engine() as client:
+        return any(each.status == "running" for each in containers(client, {GPU_LABEL + gpu: None}))
+
+
+def image_of(client: Any, name: str) -> Any:
+    """Raises `UserError` where the engine has no such image."""
+    try:
+        return client.images.get(name)
+    except NotFound as error:
+        raise UserError(
+            f"The Docker engine has no image {name}.",
+            "Build it with `make images`, or pull it and name it by `images` and `tag` of the launcher.",
+        ) from error
+
+
+def digest_of(image: Any) -> str:
+    """By which a registry knows the image, else by which this engine does."""
+    published = image.attrs.get("RepoDigests") or [f"{image.attrs['RepoTags'][0]}@{image.id}"]
+    return str(published[0])
+
+
+def remove(container: Container) -> None:
+    """SIGTERM, some seconds for a checkpoint, SIGKILL; and nothing of it is left, its scratch included.
+
+    One that is already being removed by somebody else is left to them.
+    """
+    with suppress(NotFound):
+        container.stop(timeout=GRACE_SECONDS)
+    with suppress(NotFound):
+        try:
+            container.remove(force=True, v=True)
+        except APIError as error:
+            if error.status_code != 409:  # somebody else is removing it at this moment
+                raise
+
+
+def failure(error: Exception) -> UserError | StepFailure:
+    """What is to be told of an engine that refused to make or to start a container."""
+    said = str(getattr(error, "explanation", None) or error)
+    if "could not select device driver" in said or "nvidia" in said.lower():
+        return UserError(
+            f"The Docker engine cannot hand out GPUs ({said}).",
+            'Install the NVIDIA container toolkit, or set device = "cpu" in [runtime].',
+        )
+    return StepFailure(f"The Docker engine could not start the step ({said}).", "See that the engine is well.")

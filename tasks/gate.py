@@ -1,0 +1,57 @@
+"""The gate of a night: whether its candidate may take the champion's place."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from effreason.artifacts import Decision, Evaluation, Policy
+from effreason.errors import StepFailure
+from effreason.experiment import Experiment
+from effreason.promotion.night import before_the_gate, nights_before
+from effreason.specs import Contender, GateSpec
+from effreason.store import open_store
+from tasks.launching import COAT, launch
+from tasks.page import key_of
+
+PAGE = "night.md"
+
+
+@task(task_run_name="gate", **COAT)
+def gate(
+    experiment: Experiment,
+    candidate: tuple[Policy, Evaluation],
+    champion: tuple[Policy | None, Evaluation],
+    base: Evaluation,
+) -> Decision:
+    """Compare a candidate with the champion and with the base model, and all with the nights before."""
+    past = nights_before(open_store(experiment.store), experiment)
+    contenders = (_contender(*candidate), _contender(*champion), _contender(None, base))
+    spec: GateSpec = before_the_gate(experiment, *contenders, past)
+    return launch(experiment, "gate", spec, Decision)
+
+
+@task(task_run_name="show the night", cache_policy=NO_CACHE)
+def show(experiment: Experiment, decision: Decision) -> Path:
+    """Lay the night's page and figures out in `runs/NAME/nights/DATE`, and show the page in the UI."""
+    store = open_store(experiment.store)
+    manifest = store.find(decision.address)
+    if manifest is None:
+        raise StepFailure(f"The decision {decision.address} has left the store.", "Run the night again.")
+    folder = store.fetch(manifest, night_folder(experiment, decision))
+    create_markdown_artifact(
+        (folder / PAGE).read_text(encoding="utf-8"),
+        key=key_of(f"{experiment.name} night"),
+        description=f"The gate of {experiment.name} in the night of {decision.night}, and its drift",
+    )
+    return folder
+
+
+def night_folder(experiment: Experiment, decision: Decision) -> Path:
+    """Where the page of a night is laid out."""
+    return Path("runs", experiment.name, "nights", decision.night).resolve()
+
+
+def _contender(policy: Policy | None, evaluation: Evaluation) -> Contender:
+    return Contender(policy=policy.address if policy else None, evaluation=evaluation.address)

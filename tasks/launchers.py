@@ -1,0 +1,114 @@
+"""The seam between the pipeline and whatever runs a step: a child process or a container.
+
+with launcher.started(work, share) as running:
+    for line in running.lines(stopping): ...
+running.failure()                                  why it ended without manifest and fault
+"""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from effreason.errors import EffreasonError, StepFailure
+from effreason.order import Order
+from tasks.process import Line, child, code_of, lines
+from tasks.process import Process as Child
+from tasks.turns import Share
+
+
+@dataclass(frozen=True)
+class Work:
+    """One step to be run. Made by `tasks.launching`; read by the launchers."""
+
+    label: str
+    """By which a person knows it."""
+    order: Order
+    experiment: str
+    flow_run: str
+
+
+class Running(Protocol):
+    """A step that was started."""
+
+    def lines(self, stopping: Event) -> Iterator[Line]:
+        """Every line that it says, until it has ended.
+
+        Raises:
+            Stopped: soon after `stopping` was set.
+            StepFailure: it has taken too long.
+        """
+
+    def failure(self) -> EffreasonError:
+        """Why it ended, where it did not say so itself."""
+
+
+class Launcher(Protocol):
+    """Runs steps."""
+
+    def started(self, work: Work, share: Share) -> AbstractContextManager[Running]:
+        """Start a step; when the block is left, in whatever way, nothing of it runs any more.
+
+        Raises:
+            UserError: it cannot be started here, however often it is tried.
+            StepFailure: it could not be started.
+        """
+
+    def occupied(self, device: str) -> bool:
+        """Whether a step still runs on this GPU whose flow is gone."""
+
+
+class ProcessLauncher:
+    """Steps as child processes."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """`command` is that to which the step's name and the path of its order are added."""
+        self._command = command
+
+    @contextmanager
+    def started(self, work: Work, share: Share) -> Iterator[Running]:
+        with tempfile.TemporaryDirectory(prefix="effreason-order-") as folder:
+            path = Path(folder) / "order.json"
+            path.write_text(work.order.model_dump_json())
+            command = [*self._command, work.order.spec.step, str(path)]
+            with child(command, {**os.environ, **share.environment}, share.descriptors) as process:
+                yield RunningProcess(work.label, process)
+
+    def occupied(self, device: str) -> bool:
+        """A child has the lease of its GPU itself."""
+        return False
+
+
+@dataclass(frozen=True)
+class RunningProcess:
+    """Made by `ProcessLauncher`."""
+
+    label: str
+    process: Child
+
+    def lines(self, stopping: Event) -> Iterator[Line]:
+        return lines(self.process, stopping)
+
+    def failure(self) -> StepFailure:
+        return ended_by(self.label, code_of(self.process))
+
+
+def ended_by(label: str, code: int) -> StepFailure:
+    """The error of a step that ended without manifest and fault: `code` as processes have it, or as shells tell it."""
+    number = -code if code < 0 else code - 128
+    if number == signal.SIGKILL:
+        return StepFailure(
+            f"{label} was killed from outside, as the system does when memory runs out.",
+            "Free memory, or lower `parallel` or `tokens_per_microbatch`, and run again.",
+        )
+    if number > 0 and number in {known.value for known in signal.Signals}:
+        return StepFailure(f"{label} was ended by {signal.Signals(number).name}.", "Run the experiment again.")
+    return StepFailure(
+        f"{label} ended with exit code {code} and without a result.",
+        "Its log, in the Prefect UI under its task, has the rest.",
+    )

@@ -1,0 +1,191 @@
+"""A policy that is shipped loads in plain transformers, answers as it did here, and has a card that says what it is."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import metadata_load
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from effreason.choices import FolderHome, Lora
+from effreason.cli import main
+from effreason.experiment_file import prepared
+from effreason.generation import Limits, Request
+from effreason.generation.sampler import open_sampler
+from effreason.models import load
+from effreason.planning import steps
+from effreason.prompts import render
+from effreason.steps import produce
+from effreason.store import open_store
+from effreason.workbench import Runtime
+
+SMALL = str(Path(__file__).parent / "data" / "small.toml")
+QUESTIONS = ("3 + 4 + 5", "9 + 8 + 7 + 6", "1 + 1", "12 + 30 + 4", "7 + 7 + 7")
+VLLM = Path(__file__).parent.parent / ".venv-vllm" / "bin" / "vllm"
+LORA = Lora(rank=4, scale=8)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    plain = prepared(SMALL)
+    training = plain.training.model_copy(update={"weights": LORA, "learning_rate": 1e-2})
+    return plain, plain.model_copy(update={"training": training})
+
+
+@pytest.fixture(scope="module")
+def policies(experiment, place):
+    """Of the same cell, trained: all weights, with its evaluations, and by LoRA, unmeasured."""
+    full, adapted = experiment
+    store = open_store(FolderHome(path=str(place)))
+    for node in steps(full):
+        produce(node.spec, store, Runtime(threads=1, device="cpu"))
+    key = list(full.cells())[-1]
+    problems = full.preparation().address
+    lora = produce(adapted.fine_tuning(key, problems), store, Runtime(threads=1, device="cpu"))
+    return {"full": store.find(full.fine_tuning(key, problems).address), "lora": lora}
+
+
+def exported(policy, place: Path, folder: Path, *more: str) -> Path:
+    assert main(["export", policy.address, str(folder), "--store", str(place), *more]) == 0
+    return folder
+
+
+def our_answers(policy, place: Path, folder: Path) -> list[list[int]]:
+    store = open_store(FolderHome(path=str(place)))
+    model = store.fetch(policy, folder, ["model/"]) / "model"
+    loaded = load(policy.spec.model, "cpu", "float32", policy=model)
+    requests = [Request(render(policy.spec.prompt, one, loaded.tokenizer), 1, 0) for one in QUESTIONS]
+    return [list(one.token_ids) for (one,) in open_sampler(loaded).generate(requests, Limits(0, 1, 100))]
+
+
+@torch.inference_mode()
+def their_answers(model, tokenizer, policy) -> list[list[int]]:
+    answers = []
+    for question in QUESTIONS:
+        ids = torch.tensor([render(policy.spec.prompt, question, tokenizer)])
+        output = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=100)
+        answers.append(output[0, ids.shape[1] :].tolist())
+    return answers
+
+
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_an_exported_policy_answers_in_plain_transformers_as_it_does_here(kind, policies, place, tmp_path):
+    folder = exported(policies[kind], place, tmp_path / "model")
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    here = our_answers(policies[kind], place, tmp_path)
+    assert their_answers(model, tokenizer, policies[kind]) == here
+    assert len({tuple(answer) for answer in here}) > 1
+
+
+def test_an_exported_adapter_over_its_base_answers_as_the_policy_does(policies, place, tmp_path):
+    policy = policies["lora"]
+    folder = exported(policy, place, tmp_path / "adapter", "--adapter")
+    assert not (folder / "model.safetensors").exists()
+    base = load(policy.spec.model, "cpu", "float32")
+    untouched = their_answers(base.model, base.tokenizer, policy)
+    adapted = PeftModel.from_pretrained(base.model, folder)
+    here = our_answers(policy, place, tmp_path)
+    assert their_answers(adapted, AutoTokenizer.from_pretrained(folder), policy) == here
+    assert untouched != here  # or the training left nothing to carry over
+
+
+def test_a_policy_with_all_weights_trained_has_no_adapter(policies, place, tmp_path, capsys):
+    arguments = ["export", policies["full"].address, str(tmp_path / "x"), "--store", str(place), "--adapter"]
+    assert main(arguments) == 2
+    assert "no adapter" in capsys.readouterr().err
+
+
+def test_the_card_has_the_results_of_base_and_policy_with_intervals(policies, place, tmp_path):
+    page = (exported(policies["full"], place, tmp_path / "model") / "README.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| chain-sum")]
+    assert [line.split("|")[3].strip() for line in rows] == ["base", "this model"]
+    assert all(line.count("[") == line.count("]") == 3 for line in rows)
+
+
+def test_the_card_of_an_unmeasured_policy_says_so(policies, place, tmp_path):
+    page = (exported(policies["lora"], place, tmp_path / "model") / "README.md").read_text()
+    assert "Not measured" in page
+
+
+def test_the_card_carries_licence_and_spec(policies, place, tmp_path):
+    path = exported(policies["full"], place, tmp_path / "model") / "README.md"
+    front = metadata_load(path)
+    assert front["license"] == "apache-2.0" and front["library_name"] == "transformers"
+    spec = path.read_text().split("```json\n")[1].split("```")[0]
+    assert json.loads(spec) == policies["full"].spec.model_dump(mode="json")
+
+
+def test_a_folder_with_something_in_it_is_left_alone_unless_asked(policies, place, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("mine")
+    arguments = ["export", policies["full"].address, str(tmp_path), "--store", str(place)]
+    assert main(arguments) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt"]
+    assert main([*arguments, "--overwrite"]) == 0
+    assert (tmp_path / "config.json").is_file() and (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_cell_is_named_by_its_alpha_and_seed(policies, place, tmp_path, capsys):
+    assert main(["export", f"{SMALL}:alpha=0.40,seed=0", str(tmp_path / "x"), "--store", str(place)]) == 0
+    assert policies["full"].address in capsys.readouterr().out
+
+
+def test_several_cells_are_not_one_policy(policies, place, tmp_path, capsys):
+    assert main(["export", SMALL, str(tmp_path / "x"), "--store", str(place)]) == 2
+    assert "several policies" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("narrowing", "happened"), [("alpha=9", "no cell with"), ("beta=1", "picks no cell")])
+def test_a_cell_that_is_not_there_is_refused(narrowing, happened, place, policies, tmp_path, capsys):
+    assert main(["export", f"{SMALL}:{narrowing}", str(tmp_path / "x"), "--store", str(place)]) == 2
+    assert happened in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not VLLM.exists(), reason="needs .venv-vllm, which `make vllm` builds")
+def test_vllm_serves_an_exported_policy_with_its_greedy_answer(policies, place, tmp_path):
+    policy = policies["full"]
+    folder = exported(policy, place, tmp_path / "model")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [VLLM, "serve", folder, "--port", str(port), "--host", "127.0.0.1", "--dtype", "float32"]
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1"}
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, "--enforce-eager", "--served-model-name", "policy"], env=environment, stdout=log, stderr=log
+        )
+    try:
+        prompt = list(render(policy.spec.prompt, QUESTIONS[0], AutoTokenizer.from_pretrained(folder)))
+        body = {"model": "policy", "prompt": prompt, "temperature": 0, "max_tokens": 100}
+        text = _asked_when_up(server, port, body)["choices"][0]["text"]
+    finally:
+        server.terminate()
+        server.wait(60)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    expected = tokenizer.decode(our_answers(policy, place, tmp_path)[0], skip_special_tokens=True)
+    assert text.split() == expected.split()
+
+
+def _asked_when_up(server: subprocess.Popen[bytes], port: int, body: dict[str, object]) -> dict:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    deadline = time.monotonic() + 240
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310  loopback
+                return json.load(reply)
+        except OSError:
+            assert server.poll() is None and time.monotonic() < deadline
+            time.sleep(1)

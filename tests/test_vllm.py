@@ -1,0 +1,153 @@
+"""vLLM behind the `Generator` seam, beside our own sampler. Needs the environment of `make vllm`; `make test-vllm`."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from effreason.choices import BuiltInModel, ChainSumSource, FolderHome, Prompt, Vllm
+from effreason.errors import StepFailure, UserError
+from effreason.generation import Limits, Request
+from effreason.generation.sampler import open_sampler
+from effreason.models import Loaded, load, stored
+from effreason.problems.chain_sum import chain_sums
+from effreason.prompts import render
+from effreason.specs import EvaluateSpec, PrepareSpec, Protocol, Suite
+from effreason.steps import produce
+from effreason.store import open_store
+from effreason.workbench import Runtime
+
+pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: make vllm, then make test-vllm")
+
+if find_spec("vllm") is not None:
+    from effreason.generation.vllm_engine import VllmGenerator, open_vllm
+
+ENGINE = Vllm(cache_gib=0.25, rows=128)
+GREEDY = Limits(0.0, 1.0, 200)
+SAMPLED = Limits(0.7, 1.0, 120)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Loaded:
+    return load(BuiltInModel(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator["VllmGenerator"]:
+    model = stored(BuiltInModel(), tmp_path_factory.mktemp("stored"))
+    with closing(open_vllm(ENGINE, model, scored=True)) as generator:
+        yield generator
+
+
+def requests(loaded: Loaded, count: int, completions: int) -> list[Request]:
+    prompts = [render(Prompt(), problem.question, loaded.tokenizer) for problem in chain_sums(count, 3)]
+    return [Request(prompt, completions, 1000 * place) for place, prompt in enumerate(prompts)]
+
+
+def scores(model: torch.nn.Module, request: Request, ids: tuple[int, ...], temperature: float) -> torch.Tensor:
+    """The model's own log-probabilities of a completion."""
+    with torch.no_grad():
+        logits = model(torch.tensor([[*request.prompt_ids, *ids]])).logits[0, len(request.prompt_ids) - 1 : -1]
+    return (logits / temperature).log_softmax(-1).gather(1, torch.tensor(ids)[:, None])[:, 0]
+
+
+def test_greedy_completions_are_those_of_our_own_sampler(loaded, engine):
+    asked = requests(loaded, 32, 1)
+    ours, theirs = open_sampler(loaded).generate(asked, GREEDY), engine.generate(asked, GREEDY)
+    for [one], [other] in zip(ours, theirs, strict=True):
+        assert (one.token_ids, one.text, one.truncated) == (other.token_ids, other.text, other.truncated)
+
+
+def test_a_completion_ends_with_its_end_of_sequence_or_is_cut_at_the_limit(loaded, engine):
+    [request] = requests(loaded, 1, 8)
+    for limit in (3, 200):
+        for completion in engine.generate([request], Limits(1.0, 1.0, limit))[0]:
+            assert completion.truncated == (completion.token_ids[-1] not in loaded.eos_ids)
+            assert completion.truncated == (limit == 3)
+            assert completion.tokens == limit or not completion.truncated
+            assert len(completion.log_probabilities) == len(completion.token_ids)
+
+
+def test_log_probabilities_are_those_of_the_draw(loaded, engine):
+    for request, group in zip(asked := requests(loaded, 4, 2), engine.generate(asked, SAMPLED), strict=True):
+        for completion in group:
+            own = scores(loaded.model, request, completion.token_ids, SAMPLED.temperature)
+            torch.testing.assert_close(torch.tensor(completion.log_probabilities), own, rtol=0, atol=1e-4)
+
+
+def test_a_completion_depends_on_its_request_and_not_on_its_batch(loaded, engine):
+    asked = requests(loaded, 6, 4)
+    together = engine.generate(asked, SAMPLED)
+    [alone] = engine.generate(asked[3:4], SAMPLED)
+    assert [one.token_ids for one in alone] == [one.token_ids for one in together[3]]
+    assert len({one.token_ids for one in alone}) > 1
+
+
+def test_another_seed_makes_another_completion(loaded, engine):
+    [request] = requests(loaded, 1, 4)
+    reseeded = Request(request.prompt_ids, request.count, request.seed + 77)
+    first, second = engine.generate([request, reseeded], Limits(1.0, 1.0, 120))
+    assert [one.token_ids for one in first] != [one.token_ids for one in second]
+
+
+def test_replaced_weights_are_sampled_from_and_nothing_of_the_old_is_remembered(loaded, engine):
+    asked = requests(loaded, 4, 1)
+    old = engine.generate(asked, GREEDY)
+    changed = load(BuiltInModel(), "cpu").model
+    with torch.no_grad():
+        for parameter in changed.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    try:
+        engine.load(changed.named_parameters())
+        for request, [completion] in zip(asked, engine.generate(asked, SAMPLED), strict=True):
+            own = scores(changed, request, completion.token_ids, SAMPLED.temperature)
+            torch.testing.assert_close(torch.tensor(completion.log_probabilities), own, rtol=0, atol=1e-4)
+    finally:
+        engine.load(loaded.model.named_parameters())
+    assert engine.generate(asked, GREEDY) == old
+
+
+def test_who_is_told_may_stop_it_and_the_engine_can_be_asked_again(loaded, engine):
+    asked = requests(loaded, 8, 2)
+
+    def enough(done: int) -> None:
+        raise StepFailure(f"{done} are enough.", "Ask again.")
+
+    with pytest.raises(StepFailure, match="enough"):
+        engine.generate(asked, SAMPLED, enough)
+    told: list[int] = []
+    assert len(engine.generate(asked[:2], SAMPLED, told.append)) == 2
+    assert told[-1] == 4
+
+
+def test_what_the_model_cannot_hold_is_refused_with_the_numbers(loaded, engine):
+    [request] = requests(loaded, 1, 1)
+    with pytest.raises(UserError, match=r"up to 600 do not fit into 512"):
+        engine.generate([request], Limits(0.0, 1.0, 600))
+
+
+@pytest.mark.slow
+def test_an_evaluation_through_vllm_gives_the_verdicts_of_one_through_our_own_sampler(tmp_path: Path):
+    store = open_store(FolderHome(path=str(tmp_path / "store")))
+    source = ChainSumSource()
+    suites = (Suite(name="sums", source=source, problems=500),)
+    problems = produce(
+        PrepareSpec(source=source, train_problems=0, validation_problems=0, suites=suites, seed=0), store
+    )
+    usual = Protocol(samples=1, temperature=0.0, max_tokens=256)
+    verdicts = []
+    for protocol in (usual, usual.model_copy(update={"engine": ENGINE})):
+        spec = EvaluateSpec(model=BuiltInModel(), problems=problems.address, prompt=Prompt(), protocol=protocol)
+        evaluation = produce(spec, store, Runtime(threads=1, device="cpu"))
+        kept = store.fetch(evaluation, tmp_path / evaluation.address, ["completions.parquet"])
+        verdicts.append(rows_of(kept / "completions.parquet"))
+    assert len(verdicts[0]) == 500
+    assert verdicts[0] == verdicts[1]
+
+
+def rows_of(path: Path) -> list[dict[str, str | None]]:
+    return pq.read_table(path, columns=["problem_id", "verdict", "extracted"]).to_pylist()

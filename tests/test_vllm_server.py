@@ -1,0 +1,105 @@
+"""A real vLLM server behind the `Generator` seam. Needs the environment of `make vllm`; `make test-vllm` runs it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from effreason.choices import BuiltInModel, Prompt, VllmServer
+from effreason.errors import StepFailure, UserError
+from effreason.generation import Limits, Request
+from effreason.generation.sampler import open_sampler
+from effreason.generation.vllm_server import ServedGenerator
+from effreason.models import load, stored
+from effreason.problems.chain_sum import chain_sums
+from effreason.prompts import render
+from effreason.reasoner import WEIGHTS
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: make vllm, then make test-vllm")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def awaited(url: str, server: subprocess.Popen[bytes], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=2).close()  # noqa: S310  our own server
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(1)
+    raise AssertionError("the server did not come up")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of the built-in reasoner, started as docs/vllm.md says."""
+    port, log = free_port(), tmp_path_factory.mktemp("server") / "log"
+    options = [
+        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager"),
+        *("--generation-config", "vllm", "--logprobs-mode", "processed_logprobs"),
+        *("--worker-extension-cls", "effreason.generation.vllm_worker.TakesWeights"),
+        *("--kv-cache-memory-bytes", str(2**28), "--max-num-seqs", "64"),
+    ]
+    command = [Path(sys.executable).parent / "vllm", "serve", str(WEIGHTS), *options]
+    environment = {**os.environ, "VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    with log.open("wb") as file:
+        server = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+    try:
+        awaited(f"http://127.0.0.1:{port}", server, 400)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+
+
+@needs_vllm
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_server_draws_what_our_own_sampler_draws_and_takes_other_weights(url, tmp_path):
+    loaded = load(BuiltInModel(), "cpu")
+    prompts = [render(Prompt(), problem.question, loaded.tokenizer) for problem in chain_sums(12, 3)]
+    asked = [Request(prompt, 1, 5) for prompt in prompts]
+    limits = Limits(0.0, 1.0, 200)
+    folder = str(tmp_path)
+    generator = ServedGenerator(VllmServer(url=url, folder=folder), stored(BuiltInModel(), tmp_path), scored=True)
+    told: list[int] = []
+    theirs = generator.generate(asked, limits, told.append)
+    for [one], [other] in zip(open_sampler(loaded).generate(asked, limits), theirs, strict=True):
+        assert (one.token_ids, one.text, one.truncated) == (other.token_ids, other.text, other.truncated)
+    assert told[-1] == 12
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    generator.load(loaded.model.named_parameters())
+    sampled = Limits(0.7, 1.0, 30)
+    for request, group in zip(asked, generator.generate(asked, sampled), strict=True):
+        for completion in group:
+            ids = torch.tensor([[*request.prompt_ids, *completion.token_ids]])
+            with torch.no_grad():
+                logits = loaded.model(ids).logits[0, len(request.prompt_ids) - 1 : -1] / sampled.temperature
+            own = logits.log_softmax(-1).gather(1, torch.tensor(completion.token_ids)[:, None])[:, 0]
+            torch.testing.assert_close(torch.tensor(completion.log_probabilities), own, rtol=0, atol=1e-4)
+    with pytest.raises(UserError, match="refused /v1/completions"):
+        generator.generate(asked[:1], Limits(0.0, 1.0, 600))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path):
+    address = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(StepFailure, match=f"No vLLM server answers at {address}"):
+        ServedGenerator(VllmServer(url=address), stored(BuiltInModel(), tmp_path))
