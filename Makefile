@@ -34,7 +34,7 @@ plan: .venv/ready
 	@$(BIN)/effreason plan $(EXPERIMENT)
 
 test: .venv/ready-dev
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not containers"
 
 test-all: .venv/ready-dev
 	$(BIN)/pytest

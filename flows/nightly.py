@@ -22,6 +22,7 @@ from tasks.gate import gate, show
 from tasks.notify import notify
 from tasks.prepare import prepare
 from tasks.promote import promote, reigning
+from tasks.reaping import reap_run
 from tasks.supervision import supervised
 from tasks.train import train
 
@@ -37,7 +38,13 @@ def tonight() -> str:
     return f"{flow_run.scheduled_start_time:%Y-%m-%d}"
 
 
-@flow(name="nightly", flow_run_name=run_name, on_failure=[notify], on_crashed=[notify])
+@flow(
+    name="nightly",
+    flow_run_name=run_name,
+    on_failure=[notify, reap_run],
+    on_crashed=[notify, reap_run],
+    on_cancellation=[reap_run],
+)
 @supervised
 def nightly(experiment: AskedExperiment) -> Decision:
     """Is what was trained tonight good enough to take the champion's place?"""

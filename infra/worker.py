@@ -1,6 +1,7 @@
 """`make worker`: become a Prefect worker that runs what `make deploy` has registered, until Ctrl-C."""
 
 import os
+import subprocess
 import sys
 
 from effreason.errors import EffreasonError
@@ -16,6 +17,9 @@ def main() -> int:
         print(f"worker: {error}", file=sys.stderr)
         return error.exit_code
     print(f"Prefect UI: {ui}", flush=True)
+    subprocess.run(
+        [sys.executable, "-m", "tasks.reaping"], check=False, stderr=subprocess.DEVNULL
+    )  # says so without an engine
     # Plugins are for the command line; in the processes that a worker starts for hooks they end in a traceback.
     environment = {**os.environ, "PREFECT_PLUGINS_ENABLED": "false"}
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]

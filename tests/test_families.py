@@ -114,4 +114,4 @@ def test_a_step_changes_the_answers_likelihood_and_saving_keeps_it(family, weigh
     with torch.inference_mode():
         assert torch.allclose(again.model(ids).logits, plain(ids).logits, atol=1e-5)
     assert ours(again) == theirs(AutoModelForCausalLM.from_pretrained(tmp_path / "policy"))
-    assert len(AutoTokenizer.from_pretrained(tmp_path / "policy")) == 12
+    assert AutoTokenizer.from_pretrained(tmp_path / "policy").get_vocab() == loaded.tokenizer.get_vocab()

@@ -9,7 +9,7 @@ from huggingface_hub import hf_hub_download, metadata_load
 from effreason.artifacts import Evaluation, Interval, Manifest, Policy
 from effreason.choices import BuiltInModel, FolderModel, HubModel, Model
 from effreason.reasoner import WEIGHTS
-from effreason.specs import Address, EvaluateSpec, TrainSpec
+from effreason.specs import Address, EvaluateSpec, Protocol, TrainSpec
 from effreason.store import Store
 
 FRONT = """---
@@ -168,11 +168,8 @@ def _results(store: Store, policy: Address) -> Iterator[str]:
         assert isinstance(after.spec, EvaluateSpec)  # noqa: S101  what `evaluations_of` yields
         before = store.find(after.spec.model_copy(update={"policy": None}).address)
         any_found = True
-        protocol = after.spec.protocol
-        yield (
-            f"Temperature {protocol.temperature:g}, top-p {protocol.top_p:g}, at most {protocol.max_tokens} tokens; "
-            f"`{after.address}`. Brackets hold 95% intervals over problems."
-        )
+        yield f"{_asked(after.spec.protocol)}; `{after.address}`. Brackets hold 95% intervals over problems."
+        yield from (f"On {own.suite}: {_asked(own.protocol)}." for own in after.spec.suites)
         yield ""
         yield "| suite | problems | model | accuracy | tokens | truncated |"
         yield "|---|---|---|---|---|---|"
@@ -184,6 +181,10 @@ def _results(store: Store, policy: Address) -> Iterator[str]:
         yield ""
     if not any_found:
         yield "Not measured: the store holds no evaluation of this policy."
+
+
+def _asked(protocol: Protocol) -> str:
+    return f"Temperature {protocol.temperature:g}, top-p {protocol.top_p:g}, at most {protocol.max_tokens} tokens"
 
 
 def _rows(who: str, manifest: Manifest | None) -> Iterator[str]:
