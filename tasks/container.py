@@ -76,8 +76,7 @@ class ContainerLauncher:
         """For `docker.models.containers.create`."""
         memory = int(self._choice.memory_gib * 2**30) if self._choice.memory_gib else None
         return {
-            "detach": True,
-            "stdin_open": True,  # with the engine's StdinOnce: it closes when the launcher is gone
+            "stdin_open": True,  # not detached, which brings StdinOnce: it closes when the launcher is gone
             "environment": {"EFFREASON_IMAGE": digest, **confined.environment},
             "labels": _labels(work, share),
             "user": confined.user,

@@ -295,7 +295,8 @@ def test_a_sweep_makes_every_step_in_a_container_and_a_report(experiment, server
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "runs" / experiment.name / "report" / "report.html").exists()
     store = open_store(experiment.store)
-    images = {manifest.spec.step: str(manifest.provenance.image) for manifest in store.manifests()}
+    manifests = [manifest for manifest in map(store.find, store.addresses()) if manifest is not None]
+    images = {manifest.spec.step: str(manifest.provenance.image) for manifest in manifests}
     assert {step: image.partition(":")[0] for step, image in images.items()} == {
         "prepare": "effreason/light", "train": "effreason/train",
         "evaluate": "effreason/train", "report": "effreason/light",

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 DEPLOY = """
 import json, sys
 from flows.full_sweep import full_sweep
-full_sweep.to_deployment("full-sweep", cron="0 2 * * *", parameters={"experiment": json.loads(sys.argv[1])}).apply()
+full_sweep.to_deployment("by-cron", cron="0 2 * * *", parameters={"experiment": json.loads(sys.argv[1])}).apply()
 """
 
 
@@ -27,7 +27,7 @@ full_sweep.to_deployment("full-sweep", cron="0 2 * * *", parameters={"experiment
 def deployment(prefect_server, prefect_environment):
     tiny = load("tiny").model_dump_json()
     subprocess.run([sys.executable, "-c", DEPLOY, tiny], cwd=ROOT, env=prefect_environment, check=True)
-    return ask(prefect_server, "/deployments/name/full-sweep/full-sweep")
+    return ask(prefect_server, "/deployments/name/full-sweep/by-cron")
 
 
 def test_a_deployed_schedule_yields_scheduled_runs_and_a_deployment_runs_by_its_name(
@@ -43,7 +43,7 @@ def test_a_deployed_schedule_yields_scheduled_runs_and_a_deployment_runs_by_its_
         time.sleep(0.5)
     assert all(run["auto_scheduled"] and run["expected_start_time"][11:16] == "02:00" for run in runs)
 
-    by_name = [sys.executable, "-m", "prefect", "deployment", "run", "full-sweep/full-sweep"]
+    by_name = [sys.executable, "-m", "prefect", "deployment", "run", "full-sweep/by-cron"]
     subprocess.run(by_name, cwd=ROOT, env=prefect_environment, check=True, capture_output=True)
     assert any(not run["auto_scheduled"] for run in ask(prefect_server, "/flow_runs/filter", wanted))
 

@@ -148,7 +148,8 @@ def poison_the_gradient(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("poison", "happened"), [(poison_the_weights, "The loss of step 3"), (poison_the_gradient, "The gradient after 2")]
+    ("poison", "happened"),
+    [(poison_the_weights, "The log-probabilities of step 3"), (poison_the_gradient, "The gradient after 2")],
 )
 def test_a_training_that_diverges_says_so_and_keeps_its_last_good_checkpoint(
     tmp_path: Path, poison: Callable[[Run], None], happened: str

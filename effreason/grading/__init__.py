@@ -27,7 +27,7 @@ from effreason.grading.spelling import bare
 from effreason.grading.workers import Worker
 from effreason.records import Judgement, Problem, Verdict
 
-SECONDS = 0.8
+SECONDS = 0.7
 """Processor time that one formula may take."""
 WORKERS = min(4, os.cpu_count() or 1)
 

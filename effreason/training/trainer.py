@@ -206,14 +206,16 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         chosen = compared(self.batch.rollouts, self.training.agreement.sequences)
         if not chosen:
             return None
-        mine = [self._gap(policy, rows) for rows in deal(chosen, self._padded_tokens(), self.setting.world)]
+        mine = [self._gap(step, policy, rows) for rows in deal(chosen, self._padded_tokens(), self.setting.world)]
         found = joined(one for gaps in self.setting.world.gather([mine]) for one in gaps)
         refuse_disagreement(found, tolerance_of(self.training, self.model.device.type), step)
         return found
 
-    def _gap(self, policy: torch.nn.Module, rows: list[Rollout]) -> Gap:
+    def _gap(self, step: int, policy: torch.nn.Module, rows: list[Rollout]) -> Gap:
         micro_batch = self._prepare_input(tensors(rows, self._tokenizer.pad_token_id, Totals(1, 1, 1)))
         trainer = self._log_probabilities(policy, micro_batch)
+        if not torch.isfinite(trainer[micro_batch["completion_mask"].bool()]).all():  # not for the engine to answer
+            raise _diverged(f"The log-probabilities of step {step} are not finite.")
         return gap(trainer, micro_batch["engine_log_probabilities"], micro_batch["completion_mask"])
 
     def _corrected(self) -> list[Weighing]:
