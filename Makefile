@@ -4,10 +4,11 @@
 
 PYTHON ?= python3
 EXPERIMENT ?= tiny
+KILLS ?= 30
 BIN := .venv/bin
 COMPOSE ?= docker compose
 
-.PHONY: help sweep plan test test-all test-vllm vllm check bench reasoner deploy worker up down logs images reap test-containers stop clean
+.PHONY: help sweep plan test test-all test-vllm vllm check bench reasoner deploy worker up down logs images reap test-containers chaos stop clean
 
 help:
 	@echo "make sweep [EXPERIMENT=path.toml]   data, baseline, training for every alpha, evaluation, report"
@@ -25,6 +26,7 @@ help:
 	@echo "make images                         the images that steps run in: docs/containers.md"
 	@echo "make reap                           remove containers of steps whose launcher or run is gone"
 	@echo "make test-containers                the tests that need a Docker engine"
+	@echo "make chaos [KILLS=30]               a sweep in which whatever can be killed is, into build/"
 	@echo "make stop                           stop the local Prefect server"
 
 sweep: .venv/ready
@@ -79,6 +81,9 @@ reap: .venv/ready
 
 test-containers: .venv/ready-dev images
 	$(BIN)/pytest -m containers tests/test_images.py tests/test_container.py
+
+chaos: .venv/ready-dev images
+	$(BIN)/python tests/chaos.py --kills $(KILLS)
 
 stop:
 	@$(BIN)/python -m tasks.server stop

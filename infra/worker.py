@@ -17,11 +17,9 @@ def main() -> int:
         print(f"worker: {error}", file=sys.stderr)
         return error.exit_code
     print(f"Prefect UI: {ui}", flush=True)
-    subprocess.run(
-        [sys.executable, "-m", "tasks.reaping"], check=False, stderr=subprocess.DEVNULL
-    )  # says so without an engine
     # Plugins are for the command line; in the processes that a worker starts for hooks they end in a traceback.
     environment = {**os.environ, "PREFECT_PLUGINS_ENABLED": "false"}
+    subprocess.Popen([sys.executable, "-m", "infra.housekeeping"], env=environment)  # it ends with this process
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     os.execve(sys.executable, [*command, "--install-policy", "never"], environment)  # noqa: S606  no shell
 

@@ -21,8 +21,9 @@ from effreason.commands.handover import Handover
 from effreason.errors import EffreasonError, StepFailure
 from tasks import engine
 from tasks.confinement import Confinement, confinement
-from tasks.engine import EngineFailure, Owner
+from tasks.engine import EngineFailure
 from tasks.launchers import Running, Work, ended_by
+from tasks.owner import LABEL, Owner
 from tasks.process import CHUNK_BYTES, TICK_SECONDS, Line, Stopped, line_of
 from tasks.turns import Share
 
@@ -186,8 +187,8 @@ def _labels(work: Work, share: Share) -> dict[str, str]:
     return {
         engine.STEP_LABEL: work.label,
         engine.RUN_LABEL: work.flow_run,
-        f"{engine.LABEL}experiment": work.experiment,
-        f"{engine.LABEL}fingerprint": work.order.spec.fingerprint,
+        f"{LABEL}experiment": work.experiment,
+        f"{LABEL}fingerprint": work.order.spec.fingerprint,
         **Owner.this_process().labels(),
         **{engine.GPU_LABEL + gpu: "1" for gpu in share.devices},
     }

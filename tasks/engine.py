@@ -3,20 +3,17 @@
 Who a container belongs to is written on it, so that it can be found when nothing else is left of the run.
 """
 
-import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 
 from effreason.errors import StepFailure, UserError
+from tasks.owner import LABEL
 
-LABEL = "effreason."
 STEP_LABEL = f"{LABEL}step"
 RUN_LABEL = f"{LABEL}flow-run"
 GPU_LABEL = f"{LABEL}gpu."
@@ -30,43 +27,6 @@ EngineFailure = (DockerException, RequestException)
 Mount = docker.types.Mount
 Container = Any
 """`docker.models.containers.Container`, which has no types."""
-
-
-class Owner(NamedTuple):
-    """The process that launched a container. Numbers of processes come again, with another start."""
-
-    host: str
-    process: int
-    start: str
-
-    @classmethod
-    def this_process(cls) -> Self:
-        return cls(socket.gethostname(), os.getpid(), _start_of(os.getpid()))
-
-    @classmethod
-    def of(cls, container: Container) -> Self:
-        labels = container.labels
-        return cls(*(kind(labels[LABEL + name]) for name, kind in cls.__annotations__.items()))
-
-    def labels(self) -> dict[str, str]:
-        return {LABEL + name: str(value) for name, value in self._asdict().items()}
-
-    def is_dead(self) -> bool:
-        """False where it cannot be known: on another host, or in a container."""
-        return self.host == socket.gethostname() and _start_of(self.process) != self.start
-
-
-def _start_of(process: int) -> str:
-    """In ticks of the kernel's clock, where there is /proc; "none" of a process that is not there."""
-    if not Path("/proc/self/stat").exists():
-        with suppress(ProcessLookupError):
-            os.kill(process, 0)
-            return "unknown"
-        return "none"
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except (FileNotFoundError, ProcessLookupError):
-        return "none"
 
 
 @contextmanager

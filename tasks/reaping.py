@@ -25,7 +25,8 @@ from effreason.choices import Container
 from effreason.errors import EffreasonError, UserError
 from effreason.experiment import Experiment
 from tasks import engine
-from tasks.engine import EngineFailure, Owner
+from tasks.engine import EngineFailure
+from tasks.owner import Owner
 
 JANITOR_SECONDS = 60.0
 
@@ -48,7 +49,7 @@ def reap(purposeless: Purposeless) -> list[str]:
 
 def is_orphan(container: engine.Container) -> bool:
     """Whether its owner is dead or its flow run is over; of what cannot be known, false."""
-    return Owner.of(container).is_dead() or _is_over(container.labels[engine.RUN_LABEL])
+    return Owner.of(container.labels).is_dead() or _is_over(container.labels[engine.RUN_LABEL])
 
 
 def _is_over(flow_run: str) -> bool:
@@ -80,18 +81,23 @@ def janitor(experiment: Experiment) -> Iterator[None]:
         return
     over = threading.Event()
     context = copy_context()  # Prefect's settings are in it
-    threading.Thread(target=context.run, args=(_keep_house, over), name="janitor", daemon=True).start()
+    threading.Thread(target=context.run, args=(_keep_on, over), name="janitor", daemon=True).start()
     try:
         yield
     finally:
         over.set()
 
 
-def _keep_house(over: threading.Event) -> None:
+def _keep_on(over: threading.Event) -> None:
     while True:
-        _tell(_reaped_if_possible())
+        keep_house()
         if over.wait(JANITOR_SECONDS):
             return
+
+
+def keep_house() -> None:
+    """Remove orphans, if an engine answers, and say so on standard error."""
+    _tell(_reaped_if_possible())
 
 
 def _reaped_if_possible() -> list[str]:
@@ -117,7 +123,7 @@ def main() -> int:
         _tell(reap(is_orphan))
         while every is not None:
             time.sleep(every)
-            _tell(_reaped_if_possible())
+            keep_house()
     except EffreasonError as error:
         print(f"reaping: {error}", file=sys.stderr)
         return error.exit_code

@@ -16,6 +16,7 @@ from prefect.states import Cancelled
 
 from effreason.experiment import Experiment
 from tasks.cancelling import watching
+from tasks.deployed import settle_in
 from tasks.display import shown
 from tasks.launching import Crew
 from tasks.page import Page
@@ -34,6 +35,7 @@ def supervised(sweep: Callable[[Experiment], R]) -> Callable[[Experiment], R | S
     @functools.wraps(sweep)
     def attended(experiment: Experiment) -> R | State[R]:
         cancelled = threading.Event()
+        settle_in()
         with shown(experiment) as display, Page(experiment.name) as page, Crew(experiment, (display, page)) as crew:
 
             def cancel() -> None:

@@ -2,14 +2,20 @@
 
 import json
 import os
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.server import TRACKING_OFF, Server, ensure_server, stop
+
+BUSY_SECONDS = 20
+"""For which the server's SQLite may let a request wait on a busy machine."""
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +44,17 @@ def prefect_environment(prefect_server: Server, tmp_path: Path) -> dict[str, str
 
 
 def ask(server: Server, path: str, body: dict[str, Any] | None = None) -> Any:
-    """The answer of the server's REST interface."""
+    """The answer of the server's REST interface; one whose database is busy is asked again."""
     request = urllib.request.Request(  # noqa: S310
         f"{server.api}{path}",
         data=None if body is None else json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return json.loads(answer.read() or "null")
+    for patience in reversed(range(BUSY_SECONDS)):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return json.loads(answer.read() or "null")
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or not patience:
+                raise
+            time.sleep(1)

@@ -1,0 +1,93 @@
+"""A run whose process has died goes on, in a process of its own, with what it has left to do.
+
+Prefect's worker says of a run that it started that it has crashed, and knows nothing of the runs of the worker before
+it. So beside each worker (`infra.housekeeping`) somebody looks for
+
+- runs that have crashed, by whoever's word;
+- runs that this machine began and that no process of it works for;
+- runs that somebody was about to begin, and has not.
+
+Such a run is scheduled again under its own name and number, a little later each time, and finds in the store what it
+had done.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Crashed, Scheduled
+
+from infra.zombies import TAG
+from tasks.owner import Owner
+
+MOST_STARTS = 20
+"""Of one run: what crashes so often crashes for a reason of its own."""
+LATEST = timedelta(hours=1)
+"""Since its end: nobody wants to see an old crash rise again."""
+BEGINNING = timedelta(seconds=120)
+"""Far more than a worker takes from the word that a run is about to begin to its beginning."""
+SETTLING = timedelta(seconds=20)
+"""More than a run takes from its beginning until it says who works for it; before that its last owner stands there."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=60)
+OPEN = (StateType.PENDING, StateType.RUNNING)
+
+
+def resume(client: SyncPrefectClient) -> Iterator[str]:
+    """Schedule dead runs again, and say which."""
+    for run in client.read_flow_runs(flow_run_filter=_of_ours(*OPEN, StateType.CRASHED)):
+        if not _is_dead(run, datetime.now(UTC)):
+            continue
+        for task in client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])), task_run_filter=_unfinished()
+        ):
+            client.set_task_run_state(task.id, Crashed(message="Its process is gone."), force=True)
+        begins = datetime.now(UTC) + _pause(run.run_count)
+        again = Scheduled(name="Resuming", scheduled_time=begins, message="Its process is gone; it goes on in another.")
+        client.set_flow_run_state(run.id, again, force=True)
+        yield f"The process of {run.name} is gone; it begins again at {begins.astimezone():%H:%M:%S}."
+
+
+def _of_ours(*kinds: StateType) -> FlowRunFilter:
+    return FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[TAG]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(kinds))),
+    )
+
+
+def _unfinished() -> TaskRunFilter:
+    return TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=list(OPEN))))
+
+
+def _is_dead(run: FlowRun, now: datetime) -> bool:
+    if run.deployment_id is None or run.state is None or run.run_count >= MOST_STARTS:
+        return False
+    age = now - run.state.timestamp
+    match run.state.type:
+        case StateType.CRASHED:
+            return run.run_count > 0 and age < LATEST
+        case StateType.RUNNING:
+            return _owner_is_dead(run) and age > SETTLING
+        case _:
+            return age > BEGINNING
+
+
+def _owner_is_dead(run: FlowRun) -> bool:
+    try:
+        return Owner.of(run.labels).is_dead()
+    except KeyError:
+        return False
+
+
+def _pause(starts: int) -> timedelta:
+    return min(FIRST_PAUSE * 2 ** max(0, starts - 1), LONGEST_PAUSE)
