@@ -29,10 +29,11 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Crashed, Scheduled
 
 from infra.zombies import TAG
-from tasks.owner import Owner
+from tasks.owner import LABEL, Owner
 
-MOST_STARTS = 20
-"""Of one run: what crashes so often crashes for a reason of its own."""
+MOST = 20
+"""Times that one run is taken up: what crashes so often crashes for a reason of its own."""
+TIMES = f"{LABEL}taken-up"
 LATEST = timedelta(hours=1)
 """Since its end: nobody wants to see an old crash rise again."""
 BEGINNING = timedelta(seconds=120)
@@ -52,8 +53,10 @@ def resume(client: SyncPrefectClient) -> Iterator[str]:
             flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])), task_run_filter=_unfinished()
         ):
             client.set_task_run_state(task.id, Crashed(message="Its process is gone."), force=True)
-        begins = datetime.now(UTC) + _pause(run.run_count)
+        times = _times(run)
+        begins = datetime.now(UTC) + _pause(times)
         again = Scheduled(name="Resuming", scheduled_time=begins, message="Its process is gone; it goes on in another.")
+        client.update_flow_run_labels(run.id, {TIMES: times + 1})
         client.set_flow_run_state(run.id, again, force=True)
         yield f"The process of {run.name} is gone; it begins again at {begins.astimezone():%H:%M:%S}."
 
@@ -70,12 +73,12 @@ def _unfinished() -> TaskRunFilter:
 
 
 def _is_dead(run: FlowRun, now: datetime) -> bool:
-    if run.deployment_id is None or run.state is None or run.run_count >= MOST_STARTS:
+    if run.deployment_id is None or run.state is None or _times(run) >= MOST:
         return False
     age = now - run.state.timestamp
     match run.state.type:
         case StateType.CRASHED:
-            return run.run_count > 0 and age < LATEST
+            return age < LATEST
         case StateType.RUNNING:
             return _owner_is_dead(run) and age > SETTLING
         case _:
@@ -89,5 +92,10 @@ def _owner_is_dead(run: FlowRun) -> bool:
         return False
 
 
-def _pause(starts: int) -> timedelta:
-    return min(FIRST_PAUSE * 2 ** max(0, starts - 1), LONGEST_PAUSE)
+def _times(run: FlowRun) -> int:
+    """That it has been taken up."""
+    return int(run.labels.get(TIMES, 0))
+
+
+def _pause(times: int) -> timedelta:
+    return min(FIRST_PAUSE * 2**times, LONGEST_PAUSE)

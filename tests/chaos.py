@@ -32,7 +32,7 @@ from effreason.store import open_store
 
 NAME = "chaos"
 CHECKPOINT_EVERY = 2
-PAUSES = (4.0, 12.0)
+PAUSES = (6.0, 24.0)
 """Seconds between two kills, at least and at most."""
 LONGEST_SECONDS = 3600
 SETTLED_SECONDS = 30
@@ -125,7 +125,7 @@ class Chaos:
                 "suites": [{"name": "chain-sum", "source": {"kind": "chain-sum"}, "problems": 40}],
             },
             "training": {
-                "steps": 2 * self.options.kills,
+                "steps": self.options.kills,
                 "prompts_per_step": 4,
                 "completions_per_prompt": 8,
                 "learning_rate": 3e-4,

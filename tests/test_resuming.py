@@ -158,10 +158,9 @@ def test_a_run_that_failed_or_was_cancelled_stays_so(unlucky):
 
 def test_a_run_that_crashes_again_and_again_is_left_in_the_end():
     state = Crashed()
-    run = FlowRun(flow_id=uuid4(), deployment_id=uuid4(), state=state, run_count=resuming.MOST_STARTS - 1)
+    run = FlowRun(flow_id=uuid4(), deployment_id=uuid4(), state=state, labels={resuming.TIMES: resuming.MOST - 1})
     now = state.timestamp
     assert resuming._is_dead(run, now)
-    assert not resuming._is_dead(run.model_copy(update={"run_count": resuming.MOST_STARTS}), now)
-    assert not resuming._is_dead(run.model_copy(update={"run_count": 0}), now), "one that never began cannot be loaded"
+    assert not resuming._is_dead(run.model_copy(update={"labels": {resuming.TIMES: resuming.MOST}}), now)
     assert not resuming._is_dead(run, now + 2 * resuming.LATEST), "nobody waits for it any more"
-    assert resuming._pause(1) < resuming._pause(2) < resuming._pause(20) == resuming.LONGEST_PAUSE
+    assert resuming._pause(0) < resuming._pause(1) < resuming._pause(20) == resuming.LONGEST_PAUSE
