@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from effreason.choices import BuiltInModel, ChainSumSource, FolderHome, Prompt
-from effreason.commands.step import IN_VLLM, VLLM_PYTHON
+from effreason.commands.crossing import IN_VLLM, VLLM_PYTHON
 from effreason.order import Order
 from effreason.specs import EvaluateSpec, PrepareSpec, Protocol, Suite
 from effreason.steps import produce

@@ -3,6 +3,7 @@
 effreason evaluate --model HuggingFaceTB/SmolLM2-135M-Instruct --suite gsm8k --suite math500
 effreason evaluate --model ./my-shorter-model --suite gsm8k --problems 100
 effreason evaluate --model train/3f2a --suite reasoning-gym:chain_sum        a policy from the store
+effreason evaluate --model ./my-shorter-model --suite gsm8k --engine vllm    completions drawn by vLLM
 effreason evaluate --model ./my-shorter-model --like evaluate/90bc           on the problems of another evaluation
 
 Two evaluations of the same problems are compared by `effreason compare`.
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effreason.commands.crossing import go_where_vllm_is
 from effreason.commands.models import Measured, named_model
 from effreason.commands.stores import home_of, sealed, store_arguments, whole_address
 
@@ -46,6 +48,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--top-p", type=float, help="(default: 1)")
     parser.add_argument("--max-tokens", type=int, help="(default: 1024; 256 for the built-in reasoner)")
     parser.add_argument("--prompt", metavar="TEMPLATE", help="with {question} in it")
+    parser.add_argument(
+        "--engine", choices=("sampler", "vllm"), help="what draws the completions (default: sampler, our own)"
+    )
     parser.add_argument("--seed", type=int, help="of the draw of problems and of sampling (default: 0)")
     parser.set_defaults(run=run)
 
@@ -58,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
     store = open_store(home_of(options))
     spec = _like(options, store) if options.like else _asked(options, store)
+    go_where_vllm_is(spec.engine, sys.argv[1:])
     manifest = produce(spec, store, tell=_tell)
     assert isinstance(manifest.artifact, Evaluation)  # noqa: S101  what an evaluate spec makes
     print("\n".join(table(manifest.artifact)))
@@ -95,7 +101,7 @@ def _like(options: argparse.Namespace, store: "Store") -> "EvaluateSpec":
     from effreason.pinning import pin
     from effreason.specs import EvaluateSpec
 
-    given = [name for name in (*SAMPLING, "problems", "prompt", "seed") if getattr(options, name) is not None]
+    given = [name for name in (*SAMPLING, "problems", "prompt", "engine", "seed") if getattr(options, name) is not None]
     if given:
         name = given[0].replace("_", "-")
         raise UserError(f"--like and --{name} cannot go together.", "An evaluation like another differs in the model.")
@@ -126,7 +132,7 @@ def _experiment(options: argparse.Namespace, measured: Measured, prompt: "Prompt
                 "models": [measured.model],
                 "alphas": [0.0],
                 "data": {"suites": _suites(options), "prompt": prompt, "seed": seed},
-                "evaluation": {**sampling, "seed": seed},
+                "evaluation": {**sampling, "engine": {"kind": options.engine or "sampler"}, "seed": seed},
             }
         )
     except ValidationError as error:

@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import threading
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from effreason.commands.crossing import go_where_vllm_is
 
 if TYPE_CHECKING:
     from effreason.order import Order
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 
 SEVERAL = "EFFREASON_SEVERAL"
 """Set in the environment of the processes that a launcher has started: none of them starts others."""
-
-VLLM_PYTHON = "EFFREASON_VLLM_PYTHON"
-"""In the environment: the interpreter that has vLLM; where it says none, that of .venv-vllm beside our own."""
-
-IN_VLLM = "EFFREASON_IN_VLLM"
-"""Set in the environment of a step that was sent on to the interpreter that has vLLM: it is sent nowhere else."""
 
 HANDED_OVER = Path("-")
 
@@ -59,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         threading.Thread(target=_die_with_the_caller, daemon=True).start()
     try:
         order = _order(options)
-        _go_where_vllm_is(order, options)
+        go_where_vllm_is(order.spec.engine, _same_step(options))
         if int(os.environ.get("RANK", "0")) > 0:  # one of several processes that train together, and not the first
             return _assist(order, stopping)
         manifest = _produce(order, stopping)
@@ -99,28 +94,14 @@ def _become_several(options: argparse.Namespace) -> None:
     runtime = _order(options).runtime
     if runtime.processes == 1:
         return
-    command = [sys.executable, "-m", *_launcher(runtime), *_same_step(options)]
+    command = [sys.executable, "-m", *_launcher(runtime), "-m", "effreason", *_same_step(options)]
     os.execve(sys.executable, command, {**os.environ, SEVERAL: "1"})  # noqa: S606  the same program, no shell
 
 
-def _go_where_vllm_is(order: "Order", options: argparse.Namespace) -> None:
-    """Go on in the interpreter that has vLLM, where the order's engine is vLLM in the step's own process.
-
-    Without such an interpreter the step goes on here, and says itself what it lacks.
-    """
-    from effreason.choices import Vllm
-
-    beside = Path(sys.prefix).parent / ".venv-vllm" / "bin" / "python"
-    python = Path(os.environ.get(VLLM_PYTHON, beside))
-    if IN_VLLM in os.environ or not isinstance(order.spec.engine, Vllm) or find_spec("vllm") or not python.exists():
-        return
-    os.execve(python, [str(python), *_same_step(options)], {**os.environ, IN_VLLM: "1"})  # noqa: S606  no shell
-
-
 def _same_step(options: argparse.Namespace) -> list[str]:
-    """What follows the interpreter's name."""
+    """What follows the name of the program."""
     ours = ["--until-stdin-closes"] if options.until_stdin_closes else []
-    return ["-m", "effreason", "step", *ours, options.step, str(options.order)]
+    return ["step", *ours, options.step, str(options.order)]
 
 
 def _launcher(runtime: "Runtime") -> list[str]:
