@@ -17,7 +17,7 @@ IN_VLLM = "EFFREASON_IN_VLLM"
 """Set in the environment of what was sent on to the interpreter that has vLLM: it is sent nowhere else."""
 
 
-def go_where_vllm_is(engine: "Engine", words: Sequence[str]) -> None:
+def go_where_vllm_is(engine: "Engine | None", words: Sequence[str]) -> None:
     """Become `effreason WORDS` in the interpreter that has vLLM, where `engine` is vLLM in the step's own process.
 
     Returns where there is nothing to cross for, and where there is no such interpreter: what follows says itself what
