@@ -1,5 +1,10 @@
-"""A run that a worker has begun outlives a restart of the Prefect server, and says which process works for it."""
+"""A run that a worker has begun says which process works for it, and outlives a restart of the Prefect server and the
+death of the worker.
+"""
 
+import sys
+from contextlib import suppress
+from typing import TextIO
 from uuid import UUID
 
 from prefect import get_client
@@ -14,6 +19,7 @@ def settle_in() -> None:
     if deployment.id is None:
         return
     ride_out_restarts()
+    sys.stdout, sys.stderr = Unheard(sys.stdout), Unheard(sys.stderr)
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(UUID(flow_run.id), {**Owner.this_process().labels()})
 
@@ -26,3 +32,22 @@ def ride_out_restarts() -> None:
     """
     for client in (PrefectHttpxAsyncClient, PrefectHttpxSyncClient):
         setattr(client, "_has_connected", property(lambda _: True, lambda _, connected: None))  # noqa: B010  it is private
+
+
+class Unheard:
+    """A stream to the worker, which goes on when nobody reads it any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(BrokenPipeError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(BrokenPipeError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)

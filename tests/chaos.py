@@ -89,7 +89,7 @@ class Chaos:
         run = self.ask("disturbed")
         kills = self.kill_until_it_ends(run)
         state = self.ended(run)
-        self.say(f"the run ended as {state}")
+        self.say(f"the run ended as {self.stack.ask(f'/flow_runs/{run}')['state']}")
         self.settle()
         return {
             "kills": sum(kills.values()),
@@ -201,6 +201,8 @@ class Chaos:
 def lost(trace: Path) -> Iterator[int]:
     """How many steps of a training were made a second time, for each time that it began again."""
     before: dict[str, int] = {}
+    if not trace.exists():  # no training has come so far
+        return
     for line in map(json.loads, trace.read_text().splitlines()):
         yield max(0, before.get(line["label"], 0) - line["step"] + 1)
         before[line["label"]] = line["step"]

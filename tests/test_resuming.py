@@ -39,6 +39,7 @@ def unlucky(folder: str, mood: str) -> int:
     if mood == "fails":
         raise ValueError("for a reason of its own")
     while not Path(folder, "end").exists():
+        print("a word to whoever listens", flush=True)
         time.sleep(0.1)
     return 1
 '''
@@ -134,6 +135,7 @@ def test_a_run_that_died_with_its_worker_goes_on_in_the_next(unlucky):
     os.kill(unlucky.worker.pid, signal.SIGKILL)
     unlucky.worker.wait()
     assert unlucky.run(run)["name"] not in look(unlucky), "an orphan works on"
+    assert alive(unlucky.processes()[0]), "though nobody reads what it says"
     os.kill(unlucky.processes()[0], signal.SIGKILL)
     assert gone(unlucky.processes()[0])
     assert unlucky.run(run)["state_type"] == "RUNNING", "nobody was left to say so"
