@@ -205,6 +205,12 @@ class Provenance(Frozen):
     started: str
     """UTC, ISO 8601."""
     seconds: float
+    gpus: float | None = None
+    """That the step had, parts of GPUs added up; None where nobody told it, as is the case with the next two."""
+    cores: int | None = None
+    """That it was asked to use."""
+    turn_seconds: float | None = None
+    """From when it got its share of the machine; `seconds` leave out the start of its process."""
 
 
 def _stays_inside(path: str) -> str:

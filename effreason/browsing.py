@@ -26,7 +26,7 @@ from effreason.store import Store
 from effreason.store.shelf import Damaged
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-PLACE = re.compile(r"/((?:prepare|evaluate|train|report)/[0-9a-f]{24})/(.*)", re.DOTALL)
+PLACE = re.compile(r"/((?:prepare|evaluate|train|report|gate)/[0-9a-f]{24})/(.*)", re.DOTALL)
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE_POLICY = f"{NOTHING}; style-src 'unsafe-inline'"
 FILE_POLICY = f"{NOTHING}; sandbox; style-src 'unsafe-inline'; img-src data:"

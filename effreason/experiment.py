@@ -20,16 +20,21 @@ from pydantic import (
 )
 
 from effreason.choices import (
+    Budget,
     ChainSumSource,
     FolderHome,
     Home,
     HubSource,
     Launcher,
+    Local,
     Model,
     Name,
+    Price,
     Process,
     Prompt,
+    Ray,
     ReasoningGymSource,
+    Scaling,
     SftShortest,
     Sharding,
     Source,
@@ -137,11 +142,32 @@ class Resources(Frozen):
     """Trackers that get the metrics of every training step: tensorboard, wandb, mlflow or trackio, if installed."""
     launcher: Launcher = Process()
     """Whether each step is a child process or has a container of its own."""
+    engine: Scaling = Local()
+    """What finds a place for each step: this machine's own queue, or a Ray cluster. docs/scaling.md."""
+    price: Price | None = None
+    """Of the machine, for the sums in the report and in the Prefect UI. docs/cost.md."""
+    budget: Budget | None = None
+    """After which no further training begins."""
 
     @model_validator(mode="after")
     def one_measure_of_a_gpu(self) -> Self:
         if self.gpu_memory_gib is not None and self.gpu_share < 1:
             raise ValueError("gpu_share and gpu_memory_gib say the same in two ways; leave one of them out.")
+        return self
+
+    @model_validator(mode="after")
+    def parts_that_ray_can_give(self) -> Self:
+        if isinstance(self.engine, Ray):
+            if self.gpu_memory_gib is not None:
+                raise ValueError("Ray counts GPUs and not their memory; give gpu_share in place of gpu_memory_gib.")
+            if self.gpu_share < 1 < self.processes:
+                raise ValueError("Ray gives a part of one GPU or several whole ones; leave gpu_share or processes out.")
+        return self
+
+    @model_validator(mode="after")
+    def money_has_a_price(self) -> Self:
+        if self.budget is not None and self.budget.money is not None and self.price is None:
+            raise ValueError("budget.money needs a price, such as price = { gpu_hour = 2.5 }.")
         return self
 
 

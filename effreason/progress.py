@@ -27,6 +27,8 @@ class Progress(BaseModel):
     """The few numbers worth watching, such as reward, tokens, accuracy."""
     alarm: str | None = None
     """What somebody should look at at once."""
+    generated_tokens: int = 0
+    """Since the line before; 0 of a step that does not count them as it goes."""
 
 
 class Fault(BaseModel):

@@ -5,12 +5,13 @@ import os
 import platform
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import effreason
 from effreason.artifacts import Provenance
+from effreason.workbench import Runtime
 
 BUILT_FROM = "EFFREASON_COMMIT"
 """Set in the images of `images/`."""
@@ -18,9 +19,10 @@ PACKAGES = ("datasets", "math-verify", "numpy", "peft", "prefect", "torch", "tra
 """Those whose version can change a figure."""
 
 
-def provenance(started: datetime, seconds: float) -> Provenance:
-    """The circumstances of a step that began at `started` (UTC) and took `seconds`."""
+def provenance(started: datetime, seconds: float, runtime: Runtime = Runtime(), processes: int = 1) -> Provenance:
+    """The circumstances of a step that began at `started` (UTC), took `seconds` and ran as `runtime` says."""
     commit, dirty = checkout()
+    turn = runtime.turn
     return Provenance(
         commit=commit,
         dirty=dirty,
@@ -31,6 +33,9 @@ def provenance(started: datetime, seconds: float) -> Provenance:
         hardware=_hardware(),
         started=started.isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
+        gpus=turn.gpus if turn else None,
+        cores=runtime.threads * processes if runtime.threads else None,
+        turn_seconds=round(max(seconds, (datetime.now(UTC) - turn.began).total_seconds()), 3) if turn else None,
     )
 
 

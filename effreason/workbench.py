@@ -3,16 +3,28 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from effreason.artifacts import Manifest
-from effreason.choices import Sharding
+from effreason.choices import Price, Sharding
 from effreason.errors import StepFailure
 from effreason.frozen import Frozen
 from effreason.progress import Reporter, quiet
 from effreason.specs import Address
 from effreason.store import Store
+
+
+class Turn(Frozen):
+    """What a step was given of the machine. Made by `tasks.launching`; read by `provenance`."""
+
+    gpus: float | None = None
+    """Of which it has so many, parts added up; None where its launcher does not know."""
+    began: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    """When it got them."""
 
 
 class Runtime(Frozen):
@@ -26,6 +38,10 @@ class Runtime(Frozen):
     sharding: Sharding = "ddp"
     report_to: tuple[str, ...] = ()
     """Trackers that get the metrics of every training step: tensorboard, wandb, mlflow, trackio."""
+    price: Price | None = None
+    """For what the report says of costs."""
+    turn: Turn | None = None
+    """None for a step that is started by hand."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from effreason.errors import EffreasonError, StepFailure
 from effreason.experiment import Experiment
 from effreason.experiment_file import prepared
 from tasks import server
+from tasks.logs import as_json, log, tell
+from tasks.settings import formatted
 
 Result = TypeVar("Result")
 
@@ -27,7 +29,7 @@ class ServerLost(StepFailure):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 2 where the user can mend it, 1 where something failed, 130 after Ctrl-C."""
+    """The exit code: 2 where the user can mend it, 1 for a failure, 3 for a budget used up, 130 after Ctrl-C."""
     options = _options(arguments)
     return obeyed("full-sweep", options.debug, lambda: _obey(options))
 
@@ -49,6 +51,8 @@ def obeyed(flow: str, debug: bool, command: Callable[[], None]) -> int:
     except EffreasonError as error:
         if debug:
             raise
+        if as_json():
+            log("error", "run ended", flow=flow, message=error.happened, remedy=error.remedy, exit_code=error.exit_code)
         print(f"{flow}: {error}", file=sys.stderr, flush=True)
         if isinstance(error, ServerLost):
             os._exit(error.exit_code)  # at its end Prefect would try for minutes to deliver what it has left to say
@@ -78,11 +82,12 @@ def connect(without: bool, debug: bool) -> str | None:
     """Set the environment for Prefect, which is not yet imported; tell and return the address of its UI, if any."""
     ui = _connected(without, debug)
     if ui is not None:
-        print(f"Prefect UI: {ui}", flush=True)
+        tell(f"Prefect UI: {ui}", "prefect server", ui=ui.partition(" ")[0])
     return ui
 
 
 def _connected(without: bool, debug: bool) -> str | None:
+    os.environ.update(formatted(os.environ))
     if not debug:
         os.environ.update({**TERMINAL, **os.environ})
     given = os.environ.get("PREFECT_API_URL")
@@ -123,6 +128,9 @@ def _print(experiment: Experiment, ui: str | None) -> None:
     from tasks.publish import PAGE, TABLE, report_folder
 
     folder = report_folder(experiment)
+    if as_json():
+        log("info", "report", experiment=experiment.name, report=str(folder / PAGE))
+        return
     print(f"\n{(folder / TABLE).read_text(encoding='utf-8')}")
     print(f"Report:     {folder / PAGE}")
     if ui is not None:

@@ -18,10 +18,12 @@ from effreason.artifacts import Report
 from effreason.pinning import pin
 from flows.asked import AskedExperiment, name_of
 from tasks.evaluate import evaluate, evaluate_concise
+from tasks.expected import steps_of_sweep
 from tasks.prepare import prepare
 from tasks.publish import publish
 from tasks.reaping import reap_run
 from tasks.report import report
+from tasks.spending import afforded, refuse_the_rest
 from tasks.supervision import supervised
 from tasks.train import train
 
@@ -38,7 +40,7 @@ def run_name() -> str:
     on_crashed=[reap_run],
     on_cancellation=[reap_run],
 )
-@supervised
+@supervised(steps_of_sweep)
 def full_sweep(experiment: AskedExperiment) -> Report:
     """How much reasoning can each model give up before it gives up answers?"""
     experiment = pin(experiment, Path())  # a deployment's has not been; one that has stays as it is
@@ -53,8 +55,10 @@ def full_sweep(experiment: AskedExperiment) -> Report:
     # Prefect puts results in the place of futures.
     after = {key: measure.submit(experiment, key.label, key.model, tuned[key], problems) for key in tuned}  # type: ignore[call-overload]
 
-    cells = [(key, tuned[key], base[key.model], after[key]) for key in tuned]
+    kept = afforded(tuned)
+    cells = [(key, tuned[key], base[key.model], after[key]) for key in kept]
     # The report knows the concise measurements by their addresses, so it has only to wait for them.
     finished = report.with_options(retries=retries)(experiment, cells, problems, wait_for=concise)
     publish(experiment, finished)
+    refuse_the_rest(tuned, kept)
     return finished

@@ -18,11 +18,13 @@ from effreason.pinning import pin
 from effreason.promotion.night import at_night, candidate_of
 from flows.asked import AskedExperiment, name_of, night_of
 from tasks.evaluate import evaluate
+from tasks.expected import steps_of_night
 from tasks.gate import gate, show
 from tasks.notify import notify
 from tasks.prepare import prepare
 from tasks.promote import promote, reigning
 from tasks.reaping import reap_run
+from tasks.spending import afforded
 from tasks.supervision import supervised
 from tasks.train import train
 
@@ -45,7 +47,7 @@ def tonight() -> str:
     on_crashed=[notify, reap_run],
     on_cancellation=[reap_run],
 )
-@supervised
+@supervised(lambda experiment: steps_of_night(experiment, experiment.night or tonight()))
 def nightly(experiment: AskedExperiment) -> Decision:
     """Is what was trained tonight good enough to take the champion's place?"""
     experiment = at_night(pin(experiment, Path()), experiment.night or tonight())
@@ -62,6 +64,7 @@ def nightly(experiment: AskedExperiment) -> Decision:
     # Prefect puts results in the place of futures.
     candidate = measure.submit(experiment, key.label, key.model, tuned, problems)  # type: ignore[call-overload]
 
+    afforded({key: tuned})
     before_it = gate.with_options(retries=retries)
     decision: Decision = before_it(experiment, (tuned, candidate), (champion.policy, standing), base)  # type: ignore[call-overload]
     show(experiment, decision)

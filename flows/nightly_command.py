@@ -12,6 +12,7 @@ from effreason.experiment import Experiment
 from effreason.experiment_file import prepared
 from effreason.promotion.night import at_night
 from flows.command import add_usual_options, connect, obeyed, run
+from tasks.logs import as_json, log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +56,10 @@ def _spend(experiment: Experiment) -> Decision:
 def _print(experiment: Experiment, decision: Decision, ui: str | None) -> None:
     from tasks.gate import PAGE, night_folder
 
+    if as_json():
+        page = str(night_folder(experiment, decision) / PAGE)
+        log("info", "night", experiment=experiment.name, reason=decision.reason, promotes=decision.promotes, page=page)
+        return
     print(f"\n{decision.reason}")
     print(f"Night:      {night_folder(experiment, decision) / PAGE}")
     if ui is not None:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The images that steps run in:  infra/images.sh light train generate
+# and, on that of train, the one of a cluster's nodes:  infra/images.sh cluster
 #
 #   HARDWARE=cpu|gpu   what train and generate are for; cpu
 #   BASE=IMAGE         what they stand on; BASE=debian makes a base of Debian first, where no registry can be reached
@@ -29,6 +30,7 @@ for image in "$@"; do
     [ -z "$base" ] || arguments+=(--build-arg "BASE=$base")
     case $image in
     train) arguments+=(--build-arg "WHEELS=$wheels" --build-arg "TORCH_INDEX=$torch_index") ;;
+    cluster) arguments+=(--build-arg "TRAIN=$images/train:$tag") ;;
     generate) arguments+=(--build-arg "HARDWARE=$hardware" --build-arg "WHEELS=$wheels" --build-arg "TORCH_INDEX=$torch_index") ;;
     esac
     echo "$images/$image:$tag"

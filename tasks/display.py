@@ -12,27 +12,30 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Column
 
+from effreason.artifacts import Manifest
 from effreason.errors import EffreasonError
-from effreason.experiment import Experiment
-from effreason.planning import steps
 from effreason.progress import Progress
 from tasks.launching import Listener
+from tasks.logs import JsonLines
 from tasks.process import Stopped
+from tasks.settings import logs_as_json
 
 SECONDS_BETWEEN_LINES = 10.0
 """Of one step, where lines are printed."""
 
 
 @contextmanager
-def shown(experiment: Experiment) -> Iterator[Listener]:
-    """A display of the sweep on standard output: bars in a terminal, lines in a file or a pipe."""
-    total = sum(1 for _ in steps(experiment))
+def shown(name: str, total: int) -> Iterator[Listener]:
+    """A display of a run of `total` steps on standard output: bars in a terminal, else lines, or JSON."""
+    if logs_as_json():
+        yield JsonLines(name)
+        return
     console = Console(file=sys.stdout)
     if not console.is_terminal or console.is_dumb_terminal:
         yield Lines(total)
         return
     with _bars(console) as bars:
-        yield Live(bars, experiment.name, total)
+        yield Live(bars, name, total)
 
 
 def figures_of(progress: Progress) -> str:
@@ -51,7 +54,7 @@ class Lines:
         self._lock = threading.Lock()
         self._started = time.monotonic()
 
-    def found(self, label: str) -> None:
+    def found(self, label: str, manifest: Manifest) -> None:
         self._finish(label, "found in the store")
 
     def began(self, label: str) -> None:
@@ -71,7 +74,7 @@ class Lines:
     def said(self, label: str, line: str) -> None:
         pass  # in the Prefect UI; a terminal has no room for every step's log
 
-    def ended(self, label: str) -> None:
+    def ended(self, label: str, manifest: Manifest) -> None:
         self._finish(label, f"done in {clock(time.monotonic() - self._paces[label].began)}")
 
     def failed(self, label: str, error: EffreasonError) -> None:
@@ -134,7 +137,7 @@ class Live:
         self._sweep = bars.add_task(name, total=total, figures="steps of the sweep")
         self._rows: dict[str, Row] = {}
 
-    def found(self, label: str) -> None:
+    def found(self, label: str, manifest: Manifest) -> None:
         self._finish(label, "found in the store")
 
     def began(self, label: str) -> None:
@@ -154,7 +157,7 @@ class Live:
     def said(self, label: str, line: str) -> None:
         pass
 
-    def ended(self, label: str) -> None:
+    def ended(self, label: str, manifest: Manifest) -> None:
         row = self._rows.pop(label)
         self._bars.remove_task(row.task)
         self._finish(label, f"done in {clock(time.monotonic() - row.began)}")

@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from prefect import State, Task
 from prefect.cache_policies import NO_CACHE
@@ -19,17 +19,23 @@ from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from effreason.artifacts import Artifact, Manifest
-from effreason.choices import Container
+from effreason.choices import Container, Ray
 from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.experiment import Experiment
+from effreason.extras import require
 from effreason.order import Order
 from effreason.progress import Fault, Progress
 from effreason.specs import Spec
 from effreason.store import open_store
+from effreason.workbench import Turn
 from tasks.container import ContainerLauncher
 from tasks.launchers import Launcher, ProcessLauncher, Running, Work
 from tasks.process import Stopped
+from tasks.spending import Purse
 from tasks.turns import Turns
+
+if TYPE_CHECKING:
+    from tasks.seating import ClusterTurns
 
 STEP = (sys.executable, "-m", "effreason", "step", "--until-stdin-closes")
 """The command to which the step's name and the path of its order are added."""
@@ -42,7 +48,7 @@ Made = TypeVar("Made", bound=Artifact)
 class Listener(Protocol):
     """Told what becomes of a step, in the thread that launched it."""
 
-    def found(self, label: str) -> None:
+    def found(self, label: str, manifest: Manifest) -> None:
         """Its artifact was in the store."""
 
     def began(self, label: str) -> None: ...
@@ -55,7 +61,7 @@ class Listener(Protocol):
     def said(self, label: str, line: str) -> None:
         """A line of its log."""
 
-    def ended(self, label: str) -> None:
+    def ended(self, label: str, manifest: Manifest) -> None:
         """Its artifact is in the store."""
 
     def failed(self, label: str, error: EffreasonError) -> None:
@@ -70,6 +76,7 @@ def launch(experiment: Experiment, label: str, spec: Spec, makes: type[Made]) ->
         StepFailure: the step failed, was killed or was stopped.
     """
     crew = CREW.get() or Crew(experiment)
+    crew.purse.sweep = experiment
     artifact = crew.artifact(label, spec)
     assert isinstance(artifact, makes)  # noqa: S101  each kind of spec makes one kind of artifact
     return artifact
@@ -83,7 +90,8 @@ class Crew:
         self.flow_run = flow_run.id or ""
         self.store = open_store(experiment.store)
         self.launcher = launcher_of(experiment)
-        self.turns = Turns(experiment.runtime, experiment.name, self.flow_run, self.launcher.occupied)
+        self.purse = Purse(experiment, self.store)
+        self.turns = turns_of(experiment, self.flow_run, self.launcher)
         self.listeners = listeners
         self.faults: dict[str, EffreasonError] = {}
         """By label, the latest error of every step that has not succeeded since."""
@@ -119,23 +127,32 @@ class Crew:
         manifest = self.store.find(spec.address)
         if manifest is None:
             return None
+        self.purse.sealed(label, manifest)
         for listener in self.listeners:
-            listener.found(label)
+            listener.found(label, manifest)
         return manifest.artifact
 
     def _made(self, label: str, spec: Spec) -> Artifact:
-        with self.turns.take(label, spec, lambda sentence: self._alarm(label, sentence)) as share:
+        def alarm(sentence: str) -> None:
+            self._alarm(label, sentence)
+
+        with (
+            self.turns.take(label, spec, alarm) as share,
+            self.purse.turn(spec, share.gpus, self.turns.runtime, alarm),
+        ):
             for listener in self.listeners:
                 listener.began(label)
-            order = Order(spec=spec, store=self.experiment.store, runtime=self.turns.runtime)
+            runtime = self.turns.runtime.model_copy(update={"turn": Turn(gpus=share.gpus)})
+            order = Order(spec=spec, store=self.experiment.store, runtime=runtime)
             work = Work(label, order, self.experiment.name, self.flow_run)
             with self.launcher.started(work, share) as running:
-                made = self._result(label, running)
+                manifest = self._result(label, running)
+            self.purse.sealed(label, manifest)
             for listener in self.listeners:
-                listener.ended(label)
-        return made
+                listener.ended(label, manifest)
+        return manifest.artifact
 
-    def _result(self, label: str, running: Running) -> Artifact:
+    def _result(self, label: str, running: Running) -> Manifest:
         said: deque[str] = deque(maxlen=REMEMBERED_LINES)
         answer: Manifest | Fault | None = None
         for line in running.lines(self.turns.stopping):
@@ -150,7 +167,7 @@ class Crew:
                 answer = message.manifest or message.fault
         match answer:
             case Manifest():
-                return answer.artifact
+                return answer
             case Fault():
                 raise (UserError if answer.kind == "user" else StepFailure)(answer.happened, answer.remedy)
         failure = running.failure()
@@ -170,12 +187,32 @@ class Crew:
 
 def launcher_of(experiment: Experiment) -> Launcher:
     """That which the experiment asks for."""
+    if isinstance(experiment.runtime.engine, Ray):
+        require("ray", "ray", "Running steps on a Ray cluster")
+        from tasks.seating import SeatLauncher
+
+        return SeatLauncher()
     choice = experiment.runtime.launcher
     return ContainerLauncher(choice) if isinstance(choice, Container) else ProcessLauncher(STEP)
 
 
+def turns_of(experiment: Experiment, flow_run: str, launcher: Launcher) -> "Turns | ClusterTurns":
+    """On this machine, or on the cluster that the experiment names."""
+    if isinstance(experiment.runtime.engine, Ray):
+        from tasks.seating import ClusterTurns
+
+        return ClusterTurns(experiment.runtime, experiment.runtime.engine, STEP[1:])
+    return Turns(experiment.runtime, experiment.name, flow_run, launcher.occupied)
+
+
 CREW: ContextVar[Crew | None] = ContextVar("crew", default=None)
 """The crew of the flow run that this thread works for."""
+
+
+def cost_part() -> str:
+    """What the steps of this flow run's sweep have cost, as markdown; empty outside of a flow run."""
+    crew = CREW.get()
+    return crew.purse.markdown() if crew else ""
 
 
 def worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

@@ -1,46 +1,54 @@
-"""What the Prefect UI shows of a sweep: the log of each step under its task, and a progress artifact for each step."""
+"""What the Prefect UI shows of a run: a dashboard, the log of each step under its task, and how far each has come."""
 
+import logging
 import re
 import threading
 from contextvars import copy_context
-from typing import NamedTuple, Self
+from typing import Self
 from uuid import UUID
 
 import httpx
-from prefect import get_run_logger
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect import get_client, get_run_logger
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.runtime import flow_run, task_run
 
+from effreason.artifacts import Manifest
 from effreason.errors import EffreasonError
+from effreason.experiment import Experiment
 from effreason.progress import Progress
+from tasks.board import Board
+from tasks.browser import address_of
+from tasks.dashboard import Dashboard
 from tasks.display import figures_of
+from tasks.pinned import Pinned, Shown
 
 REFRESH_SECONDS = 5.0
-
-
-class Shown(NamedTuple):
-    """What a progress artifact says."""
-
-    percent: float
-    description: str
+LEVELS = (
+    (logging.ERROR, re.compile(r"\W*(?:CRITICAL|FATAL|ERROR)\b|Traceback \(|(?:\w+\.)*\w+(?:Error|Exception): ")),
+    (logging.WARNING, re.compile(r"\W*WARN(?:ING)?\b|.*\b\w*Warning: ")),
+)
+"""How the lines begin that loggers, the interpreter and libraries write of what is wrong."""
 
 
 class Page:
     """A `tasks.launching.Listener` inside of a flow run.
 
-    Artifacts are made in the task that they belong to, and brought up to date by a thread: Prefect's client tries for a
-    minute to reach a server that is away, and no step shall wait for that.
+    What is to be shown is sent by a thread: Prefect's client tries for a minute to reach a server that is away, and no
+    step shall wait for that. A step that was found in the store has a line in the dashboard and no artifact of its own.
     """
 
-    def __init__(self, experiment: str) -> None:
+    def __init__(self, experiment: Experiment, board: Board) -> None:
+        """`board` is a listener too, and is told before the page is."""
         self._experiment = experiment
-        self._artifacts: dict[str, UUID] = {}
-        self._changes: dict[UUID, Shown] = {}
+        self._dashboard = Dashboard(experiment, board)
+        self._tagged = False
+        self._bars: dict[str, Pinned] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
         context = copy_context()  # Prefect's settings and the flow run are in it
-        self._thread = threading.Thread(target=context.run, args=(self._refresh,), name="page", daemon=True)
+        self._thread = threading.Thread(target=context.run, args=(self._keep_up,), name="page", daemon=True)
         self._thread.start()
         return self
 
@@ -48,59 +56,76 @@ class Page:
         self._over.set()
         self._thread.join(REFRESH_SECONDS)
 
-    def found(self, label: str) -> None:
-        self._begin(label, Shown(100, f"{label}: found in the store"))
+    def found(self, label: str, manifest: Manifest) -> None:
+        get_run_logger().info("Found in the store: %s", manifest.address)
 
     def began(self, label: str) -> None:
-        self._begin(label, Shown(0, f"{label}: began"))
+        began = Shown(0, f"{label}: began")
+        task = UUID(task_run.id) if task_run.id else None
+        bar = Pinned("progress", key_of(f"{self._experiment.name} {label}"), UUID(flow_run.id), task, began)
+        with self._lock:
+            self._bars.setdefault(label, bar).show(began)  # one that failed begins again
 
     def progressed(self, label: str, progress: Progress) -> None:
         if progress.total:
-            self._change(label, Shown(100 * progress.done / progress.total, f"{label}: {figures_of(progress)}"))
+            percent = min(100.0, 100 * progress.done / progress.total)
+            self._bars[label].show(Shown(percent, f"{label}: {figures_of(progress)}"))
 
     def alarmed(self, label: str, sentence: str) -> None:
         get_run_logger().warning(sentence)
 
     def said(self, label: str, line: str) -> None:
-        get_run_logger().info(line)
+        get_run_logger().log(level_of(line), line)
 
-    def ended(self, label: str) -> None:
-        self._change(label, Shown(100, f"{label}: done"))
+    def ended(self, label: str, manifest: Manifest) -> None:
+        get_run_logger().info("Made: %s", manifest.address)
+        self._bars[label].show(Shown(100, f"{label}: done"))
 
     def failed(self, label: str, error: EffreasonError) -> None:
         get_run_logger().error(str(error))
 
-    def _begin(self, label: str, shown: Shown) -> None:
-        try:
-            artifact = _created(key_of(f"{self._experiment} {label}"), shown)
-        except httpx.HTTPError as error:
-            get_run_logger().warning("The progress of %s cannot be shown: %s", label, error)
-            return
-        with self._lock:
-            self._artifacts[label] = artifact
-
-    def _change(self, label: str, shown: Shown) -> None:
-        with self._lock:
-            if label in self._artifacts:
-                self._changes[self._artifacts[label]] = shown
-
-    def _refresh(self) -> None:
+    def _keep_up(self) -> None:
+        logger = get_run_logger()
+        browser = artifact_browser(self._experiment)
+        first = Shown(self._dashboard.markdown(browser), f"How {self._experiment.name} stands")
+        pinned = Pinned("markdown", key_of(f"{self._experiment.name} dashboard"), UUID(flow_run.id), None, first)
         over = False
-        while not over:
-            over = self._over.wait(REFRESH_SECONDS)
-            with self._lock:
-                changes, self._changes = self._changes, {}
+        while True:
             try:
-                for artifact, shown in changes.items():
-                    update_progress_artifact(artifact, shown.percent, shown.description)
+                with get_client(sync_client=True) as client:
+                    self._tag(client)
+                    for each in (pinned, *self._all_bars()):
+                        each.send(client)
             except httpx.HTTPError as error:
-                get_run_logger().warning("Progress cannot be shown: %s", error)
+                logger.warning("The Prefect server cannot be told how the run stands: %s", error)
+            if over:
+                return
+            over = self._over.wait(REFRESH_SECONDS)
+            pinned.show(Shown(self._dashboard.markdown(browser), first.description))
+
+    def _tag(self, client: SyncPrefectClient) -> None:
+        """So that the runs of an experiment can be picked out. On tasks a tag would be a limit to ask for each time."""
+        if not self._tagged:
+            client.update_flow_run(UUID(flow_run.id), tags={*flow_run.tags, self._experiment.name})
+            self._tagged = True
+
+    def _all_bars(self) -> list[Pinned]:
+        with self._lock:
+            return list(self._bars.values())
 
 
-def _created(key: str, shown: Shown) -> UUID:
-    artifact = create_progress_artifact(shown.percent, key, shown.description)
-    assert isinstance(artifact, UUID)  # noqa: S101  a coroutine only where an event loop runs
-    return artifact
+def artifact_browser(experiment: Experiment) -> str | None:
+    """Where the experiment's artifacts can be looked at; None, with a warning, where that does not come up."""
+    try:
+        return address_of(experiment.store)
+    except EffreasonError as error:
+        get_run_logger().warning("Artifacts cannot be looked at in the browser: %s", error)
+        return None
+
+
+def level_of(line: str) -> int:
+    """The level, as `logging` has them, of a line that a step has written."""
+    return next((level for level, wrong in LEVELS if wrong.match(line)), logging.INFO)
 
 
 def key_of(name: str) -> str:

@@ -6,17 +6,18 @@ import tempfile
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from effreason.artifacts import Report
+from effreason.artifacts import Manifest, Report
 from effreason.errors import StepFailure
 from effreason.experiment import Experiment
+from effreason.specs import ReportSpec
 from effreason.store import open_store
-from tasks.page import key_of
+from tasks.launching import cost_part
+from tasks.page import artifact_browser, key_of
+from tasks.results import rows
 
-ARTIFACTS_URL = "EFFREASON_ARTIFACTS_URL"
-"""Where `effreason browse` shows the store to browsers that have no way to the folder of the run."""
 PAGE = "report.html"
 TABLE = "table.md"
 PLOT = "frontier.svg"
@@ -26,12 +27,19 @@ MOST_PLOT_BYTES = 100_000
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(experiment: Experiment, report: Report) -> Path:
-    """Lay the report out in the run's folder, and show its table and plot in the UI; return the folder."""
-    folder = laid_out(experiment, report)
+    """Lay the report out in the run's folder, and show its table, its plot and where the rest is; return the folder."""
+    manifest = _sealed(experiment, report)
+    folder, browser = laid_out(experiment, manifest), artifact_browser(experiment)
     create_markdown_artifact(
-        _markdown(experiment.name, folder, report),
+        _markdown(experiment.name, folder, report, browser),
         key=key_of(experiment.name),
         description=f"The report of {experiment.name}",
+    )
+    assert isinstance(manifest.spec, ReportSpec)  # noqa: S101  what a report is made by
+    create_table_artifact(
+        rows(folder, report, manifest.spec.cells, browser),
+        key=key_of(f"{experiment.name} results"),
+        description=f"The results of {experiment.name}, with 95% confidence intervals over problems",
     )
     return folder
 
@@ -41,32 +49,39 @@ def report_folder(experiment: Experiment) -> Path:
     return Path("runs", experiment.name, "report").resolve()
 
 
-def laid_out(experiment: Experiment, report: Report) -> Path:
+def laid_out(experiment: Experiment, manifest: Manifest) -> Path:
     """Fetch the report's files into the run's folder; they replace an earlier report all at once."""
-    store, folder = open_store(experiment.store), report_folder(experiment)
-    manifest = store.find(report.address)
-    if manifest is None:
-        raise StepFailure(f"The report {report.address} has left the store.", "Run the experiment again.")
+    folder = report_folder(experiment)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch:
-        fetched = store.fetch(manifest, Path(scratch, "fetched"))
+        fetched = open_store(experiment.store).fetch(manifest, Path(scratch, "fetched"))
         if folder.exists():
             os.rename(folder, Path(scratch, "earlier"))
         os.rename(fetched, folder)
     return folder
 
 
-def _markdown(name: str, folder: Path, report: Report) -> str:
+def _sealed(experiment: Experiment, report: Report) -> Manifest:
+    manifest = open_store(experiment.store).find(report.address)
+    if manifest is None:
+        raise StepFailure(f"The report {report.address} has left the store.", "Run the experiment again.")
+    return manifest
+
+
+def _markdown(name: str, folder: Path, report: Report, browser: str | None) -> str:
     table, plot = (folder / TABLE).read_text(encoding="utf-8"), _plot(folder / PLOT)
-    return "\n\n".join([f"# {name}", table, plot, _link(folder / PAGE, report)])
+    return "\n\n".join([f"# {name}", _links(folder / PAGE, report, browser), table, plot, cost_part()])
 
 
-def _link(page: Path, report: Report) -> str:
-    browser = os.environ.get(ARTIFACTS_URL)
-    if browser:
-        place = f"{browser.rstrip('/')}/{report.address}"
-        return f"[Open the report]({place}/{PAGE}), [its files]({place}/) or [all artifacts]({browser})."
-    return f"[Open the report]({page.as_uri()}), or open `{page}` where the browser follows no link to a file."
+def _links(page: Path, report: Report, browser: str | None) -> str:
+    if browser is None:
+        return f"[Open the report]({page.as_uri()}), or open `{page}` where the browser follows no link to a file."
+    files = f"{browser}/{report.address}/"
+    return (
+        f"**[Open the report]({files}{PAGE})**, its [training curves]({files}{PAGE}#training), "
+        f"its [transcripts]({files}{PAGE}#transcripts) or [its files]({files}). "
+        f"[All artifacts]({browser}/): policies, measurements, problems."
+    )
 
 
 def _plot(path: Path) -> str:

@@ -3,14 +3,11 @@
     python -m tasks.server start | stop | status
 
 It keeps its database, its log and the record of where it listens in `.prefect` below the working directory
-(EFFREASON_PREFECT_HOME names another folder), and every later run from there uses it. The process holds a lock that the
-kernel frees when it dies, so that neither a kill nor a number given to another process can deceive; where several are
-started at once, one gets the lock and the others leave. Prefect is not imported here: it reads its settings when it is,
-and they depend on the address.
+(EFFREASON_PREFECT_HOME names another folder), and every later run from there uses it. The process holds a post of
+`tasks.posts`: where several are started at once, one gets it and the others leave. Prefect is not imported here: it
+reads its settings when it is, and they depend on the address.
 """
 
-import fcntl
-import json
 import os
 import signal
 import socket
@@ -24,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from effreason.errors import EffreasonError, StepFailure, UserError
+from tasks.posts import Post, recalled
 
 HOST = "127.0.0.1"
 USUAL_PORT = 4200
@@ -65,27 +63,20 @@ def ensure_server() -> Server:
         server = running()
         if server is not None and answers(server.api):
             return server
-        if server is None and all(start.poll() is not None for start in starts):
+        if server is None and recalled(starts):
             if len(starts) == MOST_STARTS:
                 break
-            starts.append(_spawn())
+            starts.append(_post().call("tasks.server", "serve"))
         time.sleep(POLL_SECONDS)
     raise StepFailure(
         f"The Prefect server did not become healthy within {HEALTHY_WITHIN_SECONDS:.0f} s.",
-        f"Look into its log {_log()}, stop it by `python -m tasks.server stop`, or run with --no-server.",
+        f"Look into its log {_post().log}, stop it by `python -m tasks.server stop`, or run with --no-server.",
     )
 
 
 def running() -> Server | None:
     """The server of this home, healthy or about to be."""
-    try:
-        with _lock().open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return None
-    except BlockingIOError:
-        return _recorded()
-    return None
+    return _recorded() if _post().held() else None
 
 
 def stop() -> bool:
@@ -144,42 +135,14 @@ def _temporary() -> dict[str, str]:
 # ------------------------------------------------------------------------------------- the server's own process
 
 
-def _spawn() -> subprocess.Popen[bytes]:
-    home().mkdir(parents=True, exist_ok=True)
-    with _log().open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tasks.server", "serve"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # it outlives the run that started it
-        )
-
-
 def _serve() -> int:
     """Become the server, unless another is: what is executed here inherits the process's number and its lock."""
-    lock = os.open(_lock(), os.O_RDWR | os.O_CREAT)
-    if not _locked(lock):
+    if not _post().take():
         return 0
-    os.set_inheritable(lock, True)
     server = Server(os.getpid(), _port())
-    partial = _record().with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(server)))
-    os.replace(partial, _record())
+    _post().publish(asdict(server))
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(server.port)]
     os.execve(sys.executable, command, _server_environment(server, os.environ))  # noqa: S606  no shell
-
-
-def _locked(lock: int) -> bool:
-    """Take the lock for good. Somebody who only looks whether it is held holds it for a moment himself."""
-    for _ in range(10):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(POLL_SECONDS / 10)
-        else:
-            return True
-    return False
 
 
 def _port() -> int:
@@ -211,22 +174,12 @@ def _server_environment(server: Server, outer: Mapping[str, str]) -> dict[str, s
 
 
 def _recorded() -> Server | None:
-    try:
-        return Server(**json.loads(_record().read_text()))
-    except FileNotFoundError:
-        return None
+    record = _post().record()
+    return None if record is None else Server(**record)
 
 
-def _record() -> Path:
-    return home() / "server.json"
-
-
-def _lock() -> Path:
-    return home() / "server.lock"
-
-
-def _log() -> Path:
-    return home() / "server.log"
+def _post() -> Post:
+    return Post(home(), "server")
 
 
 # ----------------------------------------------------------------------------------------------- as a command

@@ -6,8 +6,9 @@ left behind even then to `tasks.reaping`.
 
 import functools
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 from prefect import State
@@ -15,39 +16,68 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
 from effreason.experiment import Experiment
+from tasks.board import Board
 from tasks.cancelling import watching
 from tasks.deployed import settle_in
 from tasks.display import shown
 from tasks.launching import Crew
+from tasks.meter import metered
 from tasks.page import Page
 from tasks.reaping import janitor
 
+P = ParamSpec("P")
 R = TypeVar("R")
+Sweep = Callable[Concatenate[Experiment, P], R]
+Expected = Callable[Concatenate[Experiment, P], Sequence[str]]
+"""The labels of the steps of a run, as `tasks.expected` has them, from what the run is asked for."""
 
 
-def supervised(sweep: Callable[[Experiment], R]) -> Callable[[Experiment], R | State[R]]:
-    """`sweep` with a crew for its steps that is gone when it returns, with a display, and with an ear for the UI.
+def supervised(expected: Expected[P]) -> Callable[[Sweep[P, R]], Sweep[P, R | State[R]]]:
+    """Give a sweep a crew for its steps that is gone when it returns, a display, and an ear for the UI.
 
-    The result is a cancelled state if the run was cancelled; and the error is that of the step that failed first,
+    Its result is a cancelled state if the run was cancelled; and its error is that of the step that failed first,
     rather than one that followed from it.
     """
 
-    @functools.wraps(sweep)
-    def attended(experiment: Experiment) -> R | State[R]:
-        cancelled = threading.Event()
-        settle_in()
-        with shown(experiment) as display, Page(experiment.name) as page, Crew(experiment, (display, page)) as crew:
-
-            def cancel() -> None:
-                cancelled.set()
-                crew.stop()
-
-            with janitor(experiment), watching(UUID(flow_run.id), cancel):
+    def with_attendance(sweep: Sweep[P, R]) -> Sweep[P, R | State[R]]:
+        @functools.wraps(sweep)
+        def attended(experiment: Experiment, /, *others: P.args, **named: P.kwargs) -> R | State[R]:
+            with attendance(experiment, expected(experiment, *others, **named)) as attending:
                 try:
-                    return sweep(experiment)
+                    return sweep(experiment, *others, **named)
                 except Exception as error:
-                    if cancelled.is_set():
+                    if attending.cancelled.is_set():
                         return Cancelled(message="Cancelled; what is done is kept.")
-                    raise next(iter(crew.faults.values()), error) from None
+                    raise next(iter(attending.crew.faults.values()), error) from None
 
-    return attended
+        return attended
+
+    return with_attendance
+
+
+class Attending(NamedTuple):
+    """Who stands by a sweep."""
+
+    crew: Crew
+    cancelled: threading.Event
+    """Set when the run was cancelled in the UI."""
+
+
+@contextmanager
+def attendance(experiment: Experiment, labels: Sequence[str]) -> Iterator[Attending]:
+    """A crew whose steps are shown, and stopped when the run is cancelled."""
+    settle_in()
+    cancelled, board = threading.Event(), Board(labels)
+    with (
+        shown(experiment.name, len(labels)) as display,
+        Page(experiment, board) as page,
+        metered() as meters,
+        Crew(experiment, (display, board, page, *meters)) as crew,
+    ):
+
+        def cancel() -> None:
+            cancelled.set()
+            crew.stop()
+
+        with janitor(experiment), watching(UUID(flow_run.id), cancel):
+            yield Attending(crew, cancelled)

@@ -1,13 +1,19 @@
 """The fine-tuning of one cell."""
 
-from prefect import task
+from typing import Any
+
+from prefect import State, task
 
 from effreason.artifacts import Policy, Problems
 from effreason.experiment import CellKey, Experiment
 from tasks.launching import COAT, launch
+from tasks.spending import HeldBack, held_back
 
 
 @task(task_run_name="train {key.label}", **COAT)
-def train(experiment: Experiment, key: CellKey, problems: Problems) -> Policy:
-    """Fine-tune one model at one alpha from one seed."""
-    return launch(experiment, f"train {key.label}", experiment.fine_tuning(key, problems.address), Policy)
+def train(experiment: Experiment, key: CellKey, problems: Problems) -> Policy | State[Any]:
+    """Fine-tune one model at one alpha from one seed, if the budget allows it."""
+    try:
+        return launch(experiment, f"train {key.label}", experiment.fine_tuning(key, problems.address), Policy)
+    except HeldBack as refusal:
+        return held_back(refusal)

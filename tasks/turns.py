@@ -6,12 +6,10 @@ step that loads no model takes its part of the cores, and so does every step whe
 
 import os
 import pwd
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from effreason.choices import Vllm, VllmServer
 from effreason.errors import UserError
 from effreason.experiment import Resources
 from effreason.leasing.allotting import ROUNDING
@@ -20,14 +18,14 @@ from effreason.leasing.devices import GIB, Gpu, visible_gpus
 from effreason.leasing.folder import leases_folder
 from effreason.leasing.ledger import Ledger
 from effreason.leasing.records import CORES, Claim, Holder, Ticket
-from effreason.specs import EvaluateSpec, GateSpec, PrepareSpec, ReportSpec, Spec, TrainSpec
+from effreason.planning.layout import gpus_of
+from effreason.specs import Spec
 from effreason.workbench import Runtime
 from tasks.process import Stopped
+from tasks.room import Room
 
 MOST_ON_CPUS = 4
 """Steps side by side that an experiment gets unasked on a machine without a GPU."""
-LEAVING_SECONDS = 15.0
-"""More than the grace that a stopped step has."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class Share:
     """To be set in the step's process, so that it sees these GPUs alone."""
     descriptors: tuple[int, ...]
     """To be inherited by the step's process: the share stays taken until every process that has them has ended."""
+    gpus: float | None = None
+    """Parts of GPUs, added up; None where nobody has counted."""
 
 
 class Turns:
@@ -62,22 +62,14 @@ class Turns:
             together = sum(int(1 / part + ROUNDING) for part in self._parts.values()) // resources.processes
         else:
             together = min(usable_cores(), MOST_ON_CPUS) // resources.processes
-        self._most = resources.parallel
+        self._room = Room(resources.parallel)
+        self.stopping = self._room.stopping
         self._side_by_side = resources.parallel or max(1, together)
-        self.runtime = Runtime(
-            threads=resources.threads or max(1, usable_cores() // (self._side_by_side * resources.processes)),
-            device=resources.device,
-            processes=resources.processes,
-            sharding=resources.sharding,
-            report_to=resources.report_to,
-        )
-        self.stopping = threading.Event()
+        self.runtime = runtime_of(resources, max(1, usable_cores() // (self._side_by_side * resources.processes)))
         self._experiment = experiment
         self._flow_run = flow_run
         self._ledger = Ledger(leases_folder())
         self._desk = Desk(self._ledger, occupied)
-        self._inside: list[object] = []
-        self._changed = threading.Condition()
         self._explained = False
 
     @contextmanager
@@ -91,41 +83,22 @@ class Turns:
             UserError: the machine has too few GPUs for the step.
         """
         ticket = Ticket(holder=self._holder(label), claim=self._claim(spec))
-        with self._place(), self._desk.take(ticket, self.stopping, lambda: self._explain(ticket, explain)) as granted:
+        with (
+            self._room.place(),
+            self._desk.take(ticket, self.stopping, lambda: self._explain(ticket, explain)) as granted,
+        ):
             if granted is None:
                 raise Stopped
             yield self._share(granted)
 
     def stop(self) -> None:
         """Give no more turns, and tell whoever has one to end."""
-        self.stopping.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._room.stop()
         self._desk.wake()
 
     def wait_until_idle(self) -> None:
         """Return when every turn has been given back."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._inside, LEAVING_SECONDS)
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """One of those that the experiment allows side by side."""
-        me = object()
-        with self._changed:
-            self._inside.append(me)
-        try:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self.stopping.is_set() or self._most is None or self._inside.index(me) < self._most
-                )
-            if self.stopping.is_set():
-                raise Stopped
-            yield
-        finally:
-            with self._changed:
-                self._inside.remove(me)
-                self._changed.notify_all()
+        self._room.wait_until_empty()
 
     def _claim(self, spec: Spec) -> Claim:
         count = gpus_of(spec, self.runtime.processes)
@@ -153,7 +126,8 @@ class Turns:
         devices = tuple(gpu.uuid for gpu in self._gpus if gpu.uuid in granted.parts)
         hides = devices or self._gpus or self.runtime.device == "cpu"
         environment = {"CUDA_VISIBLE_DEVICES": ",".join(devices)} if hides else {}
-        return Share(devices, environment, (granted.paper.descriptor,))
+        gpus = sum(granted.parts[device] for device in devices)
+        return Share(devices, environment, (granted.paper.descriptor,), gpus)
 
     def _explain(self, ticket: Ticket, explain: Callable[[str], None]) -> None:
         wanted = ticket.claim.parts
@@ -171,16 +145,16 @@ class Turns:
         return (holder.process, holder.flow_run) == (os.getpid(), self._flow_run)
 
 
-def gpus_of(spec: Spec, processes: int) -> int:
-    """How many the step makes use of, where there are some; `processes` make a training."""
-    side_by_side = spec.engine.tensor_parallel if isinstance(spec.engine, Vllm) else 1
-    match spec:
-        case TrainSpec():
-            return max(processes, side_by_side)
-        case EvaluateSpec():
-            return 0 if isinstance(spec.engine, VllmServer) else side_by_side
-        case PrepareSpec() | ReportSpec() | GateSpec():
-            return 0
+def runtime_of(resources: Resources, threads: int) -> Runtime:
+    """How every step of a flow run runs; `threads` of each process where the experiment says nothing of them."""
+    return Runtime(
+        threads=resources.threads or threads,
+        device=resources.device,
+        processes=resources.processes,
+        sharding=resources.sharding,
+        report_to=resources.report_to,
+        price=resources.price,
+    )
 
 
 def usable_cores() -> int:

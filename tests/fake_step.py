@@ -24,7 +24,7 @@ from effreason.store import open_store
 
 REPORT_FILES = {
     "report.html": "<p>The report</p>",
-    "report.json": '{"schema": 1}',
+    "report.json": '{"schema": 2, "cells": []}',
     "cells.csv": "model,alpha\n",
     "frontier.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
     "table.md": "| alpha | accuracy |\n| --- | --- |\n| 0.2 | 99% |\n",
@@ -47,13 +47,16 @@ def main() -> int:
             time.sleep(600)
     print("a library that prints on standard output")
     print("a line of the log", file=sys.stderr)
+    print("library.py:1: UserWarning: a warning of the step", file=sys.stderr)
     for done in range(3):
         emit_progress(Progress(phase="train", done=done + 1, total=3, figures={"reward": 0.5 + done / 10}))
     store = open_store(order.store)
     with tempfile.TemporaryDirectory() as folder:
         for path, content in REPORT_FILES.items():
             Path(folder, path).write_text(content)
-        manifest = store.seal(order.spec, artifact(order.spec), Path(folder), provenance(datetime.now(UTC), 0.1))
+        manifest = store.seal(
+            order.spec, artifact(order.spec), Path(folder), provenance(datetime.now(UTC), 0.1, order.runtime)
+        )
     emit("manifest", manifest.model_dump(mode="json"))
     return 0
 

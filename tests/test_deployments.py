@@ -144,6 +144,14 @@ def test_the_deployment_has_a_form_tags_a_limit_and_a_schedule_that_waits_to_be_
     assert choices[0] == {"type": "string"} and choices[1]["$ref"].endswith("/Experiment")
 
 
+def test_a_measurement_has_a_form_that_asks_for_an_experiment_and_a_model(place):
+    deployment = ask(place.server, "/deployments/name/evaluate/evaluate")
+    schema = deployment["parameter_openapi_schema"]
+    assert set(schema["required"]) == {"experiment", "model"}
+    assert "train/ADDRESS" in schema["properties"]["model"]["description"]
+    assert deployment["tags"] == ["effreason", "measurement"] and deployment["schedules"] == []
+
+
 def test_a_schedule_that_is_switched_on_stays_on_and_makes_runs(place):
     """With SQLAlchemy 2.1, Prefect 3.8 takes the schedule and makes none."""
     before = place.deployment()

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from logging import INFO, WARNING
 from pathlib import Path
 
 import pytest
+from fake_step import REPORT_FILES
 from prefect_fixtures import ask
 from processes import alive
 
@@ -97,9 +99,10 @@ def test_a_sweep_makes_every_step_once_and_tells_of_it_and_a_second_run_only_pri
     assert "| 0.2 | 99% |" in output
     assert f"Report:     {place.folder}/runs/small/report/report.html" in output
     assert f"Prefect UI: {prefect_server.address}" in output
-    assert (place.folder / "runs/small/report/report.json").read_text() == '{"schema": 1}'
-    tasks = shown(prefect_server)
-    logged(prefect_server, tasks["prepare"], "a line of the log")
+    assert (place.folder / "runs/small/report/report.json").read_text() == REPORT_FILES["report.json"]
+    tasks = shown(prefect_server, made=len(STEPS))
+    logged(prefect_server, tasks["prepare"], "a line of the log", INFO)
+    logged(prefect_server, tasks["prepare"], "library.py:1: UserWarning: a warning of the step", WARNING)
 
     began = time.monotonic()
     code, again, errors = place.run()
@@ -108,7 +111,7 @@ def test_a_sweep_makes_every_step_once_and_tells_of_it_and_a_second_run_only_pri
     assert len(place.started()) == len(STEPS), "no process was started"
     assert again.count("found in the store") == len(STEPS)
     assert "| 0.2 | 99% |" in again
-    shown(prefect_server)
+    shown(prefect_server, made=0)
 
 
 def test_a_model_that_can_read_it_is_also_asked_for_brevity(place):
@@ -119,27 +122,28 @@ def test_a_model_that_can_read_it_is_also_asked_for_brevity(place):
     assert "(8 of 8 steps)" in output
 
 
-def shown(server: Server) -> dict[str, str]:
+def shown(server: Server, made: int) -> dict[str, str]:
     """See that the latest run, its tasks and its artifacts are there under readable names; the ids of the tasks."""
     run = latest_run(server)
-    assert run["name"].startswith("small 20") and run["state_name"] == "Completed"
+    assert run["name"].startswith("small 20") and run["state_name"] == "Completed" and run["tags"] == ["small"]
     of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     tasks = {task["name"]: task["id"] for task in ask(server, "/task_runs/filter", of_run)}
     assert set(tasks) >= {"prepare", "train reasoner alpha=0.4 s0", "evaluate reasoner", "report", "publish"}
     artifacts = {artifact["key"]: artifact["data"] for artifact in ask(server, "/artifacts/filter", of_run)}
-    assert len(artifacts) == len(STEPS) + 1
-    assert artifacts["small-train-reasoner-alpha-0-4-s0"] == 100
+    assert set(artifacts) >= {"small", "small-results", "small-dashboard"} and len(artifacts) == made + 3
+    assert artifacts.get("small-train-reasoner-alpha-0-4-s0", 100) == 100
+    assert "7 of 7 steps" in artifacts["small-dashboard"] and "All is done." in artifacts["small-dashboard"]
     page = artifacts["small"]
     assert "| 0.2 | 99% |" in page and "data:image/svg+xml;base64," in page and "file:///" in page
     return tasks
 
 
-def logged(server: Server, task: str, line: str) -> None:
+def logged(server: Server, task: str, line: str, level: int) -> None:
     """Wait for a line in the log of a task; they arrive in batches."""
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         logs = ask(server, "/logs/filter", {"logs": {"task_run_id": {"any_": [task]}}})
-        if any(log["message"] == line for log in logs):
+        if any((log["message"], log["level"]) == (line, level) for log in logs):
             return
         time.sleep(0.5)
     raise AssertionError(f"{line!r} was not found under its task")

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 from processes import alive, gone
 
-from effreason.artifacts import Problems
+from effreason.artifacts import Manifest, Problems
 from effreason.choices import BuiltInModel, FolderHome
 from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.experiment import Experiment, Resources
@@ -36,7 +36,7 @@ class Diary:
         self.heard: list[tuple[str, object]] = []
         self.running = threading.Event()
 
-    def found(self, label: str) -> None:
+    def found(self, label: str, manifest: Manifest) -> None:
         self.heard.append(("found", label))
 
     def began(self, label: str) -> None:
@@ -49,7 +49,7 @@ class Diary:
     def said(self, label: str, line: str) -> None:
         self.heard.append(("said", line))
 
-    def ended(self, label: str) -> None:
+    def ended(self, label: str, manifest: Manifest) -> None:
         self.heard.append(("ended", label))
 
     def failed(self, label: str, error: EffreasonError) -> None:
@@ -107,7 +107,11 @@ def test_what_a_step_makes_is_returned_and_what_it_says_is_passed_on(experiment,
     progress = [event for kind, event in diary.heard if kind == "progressed"]
     assert progress == [(1, 3), (2, 3), (3, 3)]
     said = {event for kind, event in diary.heard if kind == "said"}
-    assert said == {"a library that prints on standard output", "a line of the log"}
+    assert said == {
+        "a library that prints on standard output",
+        "a line of the log",
+        "library.py:1: UserWarning: a warning of the step",
+    }
     assert diary.heard[0] == ("began", "prepare") and diary.heard[-1] == ("ended", "prepare")
 
 

@@ -77,12 +77,14 @@ def place(tmp_path: Path, prefect_environment: dict[str, str]) -> Place:
 def test_one_night_promotes_the_next_is_refused_for_accuracy_and_a_rollback_restores(place, prefect_server):
     code, told = place.night("2026-01-30", {"20260130": GOOD})
     assert code == 0 and "The candidate passes (at 95%, one-sided): on chain-sum (200 problems)" in told
+    assert "(5 of 5 steps)" in told
     (first,) = place.champion.history()
     assert first.decision.night == "2026-01-30" and first.by == "flow run small 2026-01-30"
     assert set(first.evaluations) == {"candidate", "champion", "base"}
 
     code, told = place.night("2026-01-31", {"20260130": GOOD, "20260131": BAD})
     assert code == 0 and "loses more than 2.0 points of accuracy against the champion" in told
+    assert "(6 of 6 steps)" in told, "the champion is measured too"
     assert place.champion.history() == [first], "what was refused does not touch the champion"
     assert "# small, night of 2026-01-31: refused" in place.page("2026-01-31")
     assert "Too few nights to say what is usual: 1 earlier ones of the 5" in place.page("2026-01-31")

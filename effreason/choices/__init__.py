@@ -4,6 +4,7 @@ A choice is one type in a union discriminated by a keyword, its defaults the vet
 means naming another type here, never an import path in a configuration file.
 """
 
+from effreason.choices.budget import Budget, Price
 from effreason.choices.data import (
     ChainSumSource,
     FileSource,
@@ -42,6 +43,7 @@ from effreason.choices.penalties import (
     TruncationPenalty,
     check_alpha,
 )
+from effreason.choices.scaling import Local, Ray, Scaling
 from effreason.choices.storage import FolderHome, Home, S3Home
 from effreason.choices.training import (
     AccuracyConstrained,
@@ -82,6 +84,7 @@ __all__ = [
     "Agreement",
     "Algorithm",
     "BatchNormalised",
+    "Budget",
     "BudgetPenalty",
     "BuiltInModel",
     "ChainSumSource",
@@ -114,6 +117,7 @@ __all__ = [
     "LeaveOneOut",
     "LengthTargetPenalty",
     "LinearWarmup",
+    "Local",
     "Lora",
     "Math500Source",
     "MeanCentred",
@@ -128,11 +132,14 @@ __all__ = [
     "Penalty",
     "PolicyGradient",
     "Ppo",
+    "Price",
     "Process",
     "Prompt",
     "Qlora",
+    "Ray",
     "ReasoningGymSource",
     "S3Home",
+    "Scaling",
     "Schedule",
     "SequenceClip",
     "SequenceTruncated",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from effreason.experiment import Experiment
-    from effreason.planning import Device, Memory, PlannedStep
+    from effreason.planning import Calibrations, Device, Memory, PlannedStep
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,30 +26,41 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan. Raises `UserError` for a mistake in the experiment, and for a step that does not fit."""
-    from effreason.planning import CPU, chosen, plan
+    from effreason.commands import calibrated
+    from effreason.cost import Spent, spent_on
+    from effreason.planning import CPU, Calibrations, chosen, earlier, plan
     from effreason.store import open_store
 
     experiment = _experiment(options.experiment)
     here = experiment.runtime.device == "cpu" and options.gpu is None and options.memory_gib is None
     device = CPU if here else chosen(options.gpu, options.memory_gib)
-    planned = plan(experiment, open_store(experiment.store).find, device)
-    print("\n".join(table(planned, device)))
+    store = open_store(experiment.store)
+    planned = plan(experiment, store.find, device)
+    known = Calibrations(list(earlier(store.addresses(), store.find, device, experiment.runtime)))
+    done = Spent.all_of(spent_on(made) for step in planned if step.done and (made := store.find(step.spec.address)))
+    print("\n".join(table(planned, device, known)))
     print("\n".join(_breakdown(planned, device)))
     print(_total(experiment, planned, device))
+    print("\n".join(calibrated.lines(planned, known, device)))
+    print("".join(f"{line}\n" for line in calibrated.bill(experiment, planned, known, device, done)), end="")
     print("\n".join(_unknown(experiment)), end="")
     print("".join(f"{caution}\n" for caution in experiment.cautions()), end="")
     _refuse_what_does_not_fit(experiment, planned, device)
     return 0
 
 
-def table(planned: Sequence["PlannedStep"], device: "Device") -> list[str]:
+def table(planned: Sequence["PlannedStep"], device: "Device", known: "Calibrations") -> list[str]:
     """The plan as lines of text, one a step."""
+    from effreason.commands.calibrated import likely, time
+
+    expected = [likely(step, known) for step in planned]
+    wide = max(len("likely [95%]"), *map(len, expected))
     width = max(len(step.label) for step in planned)
-    lines = [f"{'step':{width}}  state    tokens     memory  fits     disk     time  address"]
-    for step in planned:
+    lines = [f"{'step':{width}}  state    tokens     memory  fits     disk     time  {'likely [95%]':{wide}}  address"]
+    for step, usual in zip(planned, expected, strict=True):
         tokens, memory, disk, seconds = step.cost
         needed = f"{_gib(memory.peak) if memory else '?':>9}  {_fits(memory, device):4}"
-        figures = f"{_count(tokens):>6}  {needed}  {_bytes(disk):>7}  {_time(seconds):>7}"
+        figures = f"{_count(tokens):>6}  {needed}  {_bytes(disk):>7}  {time(seconds):>7}  {usual:{wide}}"
         lines.append(f"{step.label:{width}}  {'done ' if step.done else 'to do'}    {figures}  {step.spec.address}")
     return lines
 
@@ -128,14 +139,14 @@ def _refuse_what_does_not_fit(experiment: "Experiment", planned: Sequence["Plann
 def _what_to_change(subject: str, step: "PlannedStep", experiment: "Experiment", device: "Device") -> Iterator[str]:
     from effreason.catalogue import shape
     from effreason.planning import GPUS, remedies
-    from effreason.planning.costs import sampling_of
+    from effreason.planning.costs import Setting, sampling_of
     from effreason.specs import TrainSpec
 
     memory, known = step.cost.memory, shape(step.spec.model) if isinstance(step.spec, TrainSpec) else None
     assert memory is not None  # noqa: S101  the caller compared it
     yield f"\n{subject} needs {_gib(memory.peak)}. What to change, the gentlest first:"
     if isinstance(step.spec, TrainSpec) and known is not None:
-        asked = sampling_of(step.spec, experiment)
+        asked = sampling_of(step.spec, Setting.of(experiment.preparation(), experiment.runtime))
         for remedy in remedies(known, step.spec.training, asked, device, experiment.runtime):
             yield f"  {remedy.change}: {_gib(remedy.memory)}{', fits' if remedy.fits else ''}"
     larger = [gpu.name for gpu in GPUS.values() if gpu.memory >= memory.peak]
@@ -155,14 +166,16 @@ def _unknown(experiment: "Experiment") -> Iterator[str]:
 
 
 def _total(experiment: "Experiment", planned: Sequence["PlannedStep"], device: "Device") -> str:
+    from effreason.commands.calibrated import time
+
     left = [step for step in planned if not step.done]
     if not left:
         return f"\nAll {len(planned)} steps of {experiment.name} are done; a run only prints."
     tokens = sum(step.cost.tokens for step in left)
     known = [step.cost.seconds for step in left if step.cost.seconds is not None]
-    time = f"about {_time(sum(known))} one after another" if len(known) == len(left) else "time unknown"
+    lasting = f"about {time(sum(known))} one after another" if len(known) == len(left) else "time unknown"
     return (
-        f"\n{len(left)} of {len(planned)} steps to do: about {_count(tokens)} generated tokens, {time} on "
+        f"\n{len(left)} of {len(planned)} steps to do: about {_count(tokens)} generated tokens, {lasting} on "
         f"{device.name}."
         "\nEstimates without an interval, by the formulas of docs/memory.md: tokens are as the base model measured,\n"
         "or half the limit; memory is for one step; times assume shares of a data sheet's rates."
@@ -200,11 +213,3 @@ def _bytes(number: int | None) -> str:
         if number >= size:
             return f"{number / size:.1f} {unit}"
     return f"{number / 1000:.0f} kB"
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "?"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from effreason.choices import Vllm, VllmServer
 from effreason.experiment import CellKey, Experiment
-from effreason.specs import Address, Cell, Spec
+from effreason.specs import Address, Cell, EvaluateSpec, GateSpec, PrepareSpec, ReportSpec, Spec, TrainSpec
 
 
 class Node(NamedTuple):
@@ -37,3 +38,15 @@ def _cell(experiment: Experiment, key: CellKey, problems: Address, baseline: Add
     after = experiment.measurement(key.model, training.address, problems)
     cell = experiment.cell(key, training.address, baseline, after.address)
     return cell, [Node(f"train {key.label}", training), Node(f"evaluate {key.label}", after)]
+
+
+def gpus_of(spec: Spec, processes: int) -> int:
+    """How many the step makes use of, where there are some; `processes` make a training."""
+    side_by_side = spec.engine.tensor_parallel if isinstance(spec.engine, Vllm) else 1
+    match spec:
+        case TrainSpec():
+            return max(processes, side_by_side)
+        case EvaluateSpec():
+            return 0 if isinstance(spec.engine, VllmServer) else side_by_side
+        case PrepareSpec() | ReportSpec() | GateSpec():
+            return 0

@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from effreason import cost
 from effreason.artifacts import Manifest, Provenance
-from effreason.report.figures import duration, thousands
+from effreason.choices import Price
+from effreason.cost import Spent, spent_on
+from effreason.report.figures import thousands
 from effreason.report.method import Fact
-from effreason.report.sheets import Line
-from effreason.report.sweep import Sweep, before_of, evaluation_of, policy_of
+from effreason.report.schema import CostOf
+from effreason.report.sheets import Field, Line
+from effreason.report.sweep import Sweep, before_of
 
 WORDS = {"prepare": "Data", "train": "Training", "evaluate": "Evaluation"}
 
@@ -19,11 +23,10 @@ class Step(NamedTuple):
     address: str
     started: str
     """UTC, to the minute."""
-    seconds: float
-    gpu_seconds: float
-    """Times the GPUs that the step saw."""
-    tokens: int
-    """Generated."""
+    spent: Spent
+    gpu_hours: str
+    money: str
+    """Empty where there is no price."""
     environment: int
     """Its place in `environments`, counted from 1."""
 
@@ -35,20 +38,50 @@ class Cost(NamedTuple):
     steps: int
     time: str
     gpu_hours: str
+    core_hours: str
     tokens: str
+    money: str
+    """Empty where there is no price."""
 
 
 def steps(sweep: Sweep) -> list[Step]:
     """Every artifact, in the order in which they build on each other."""
     known = environments(sweep)
-    return [_step(label, manifest, known) for label, manifest in _artifacts(sweep).items()]
+    return [_step(label, manifest, known, sweep.price) for label, manifest in _artifacts(sweep).items()]
 
 
 def costs(sweep: Sweep) -> list[Cost]:
     """By kind of step, and at the end all together."""
+    return [_cost(kind, spent, sweep) for kind, spent in spent_by_kind(sweep).items()]
+
+
+def notes(sweep: Sweep) -> str:
+    """What is to be known of the sums."""
+    return cost.notes([Spent.all_of(step.spent for step in steps(sweep))], sweep.price)
+
+
+def spent_by_kind(sweep: Sweep) -> dict[str, Spent]:
+    """By the words for the kind of step; all together under `All`."""
     told = steps(sweep)
     kinds = {word: [each for each in told if each.address.startswith(f"{kind}/")] for kind, word in WORDS.items()}
-    return [_cost(kind, part) for kind, part in {**kinds, "All": told}.items() if part]
+    return {kind: Spent.all_of(step.spent for step in part) for kind, part in {**kinds, "All": told}.items() if part}
+
+
+def cost_of_sweep(sweep: Sweep) -> list[CostOf]:
+    """The same for report.json."""
+    return [
+        CostOf(
+            steps=kind.lower(),
+            number=spent.steps,
+            seconds=spent.seconds,
+            gpu_seconds=spent.gpu_seconds,
+            core_seconds=None if spent.uncounted else spent.core_seconds,
+            generated_tokens=spent.tokens,
+            money=spent.money(sweep.price) if sweep.price and not spent.unpriced(sweep.price) else None,
+            currency=sweep.price.currency if sweep.price else None,
+        )
+        for kind, spent in spent_by_kind(sweep).items()
+    ]
 
 
 def lines(sweep: Sweep) -> Iterator[Line]:
@@ -58,14 +91,25 @@ def lines(sweep: Sweep) -> Iterator[Line]:
             "step": step.label,
             "address": step.address,
             "started_utc": manifest.provenance.started,
-            "seconds": step.seconds,
-            "gpu_seconds": step.gpu_seconds,
-            "generated_tokens": step.tokens,
+            **_figures(step.spent, sweep),
             "commit": manifest.provenance.commit,
             "version": manifest.provenance.version,
             **{f"hardware_{name}": value for name, value in manifest.provenance.hardware.items()},
             **{f"package_{name}": version for name, version in manifest.provenance.packages.items()},
         }
+
+
+def _figures(spent: Spent, sweep: Sweep) -> dict[str, Field]:
+    figures: dict[str, Field] = {
+        "seconds": spent.seconds,
+        "gpu_seconds": spent.gpu_seconds,
+        "core_seconds": None if spent.uncounted else spent.core_seconds,
+        "generated_tokens": spent.tokens,
+    }
+    if sweep.price is not None:
+        amount = None if spent.unpriced(sweep.price) else spent.money(sweep.price)
+        figures[f"money_{sweep.price.currency}"] = amount
+    return figures
 
 
 def environments(sweep: Sweep) -> list[tuple[Fact, ...]]:
@@ -84,37 +128,29 @@ def _artifacts(sweep: Sweep) -> dict[str, Manifest]:
     return found
 
 
-def _step(label: str, manifest: Manifest, known: list[tuple[Fact, ...]]) -> Step:
-    provenance = manifest.provenance
+def _step(label: str, manifest: Manifest, known: list[tuple[Fact, ...]], price: Price | None) -> Step:
+    spent = spent_on(manifest)
     return Step(
         label=label,
         address=manifest.address,
-        started=provenance.started[:16].replace("T", " "),
-        seconds=provenance.seconds,
-        gpu_seconds=provenance.seconds * int(provenance.hardware.get("gpus", 0)),
-        tokens=_generated(manifest),
-        environment=known.index(_environment(provenance)) + 1,
+        started=manifest.provenance.started[:16].replace("T", " "),
+        spent=spent,
+        gpu_hours=cost.gpu_hours(spent),
+        money=cost.money(spent, price) if price else "",
+        environment=known.index(_environment(manifest.provenance)) + 1,
     )
 
 
-def _cost(kind: str, told: list[Step]) -> Cost:
-    gpu_hours, tokens = sum(each.gpu_seconds for each in told) / 3600, sum(each.tokens for each in told)
+def _cost(kind: str, spent: Spent, sweep: Sweep) -> Cost:
     return Cost(
         kind=kind,
-        steps=len(told),
-        time=duration(sum(each.seconds for each in told)),
-        gpu_hours=f"{gpu_hours:.2f}" if gpu_hours else "none",
-        tokens=thousands(tokens) if tokens else "none",
+        steps=spent.steps,
+        time=cost.clock(spent.seconds),
+        gpu_hours=cost.gpu_hours(spent),
+        core_hours=cost.core_hours(spent),
+        tokens=thousands(spent.tokens) if spent.tokens else "none",
+        money=cost.money(spent, sweep.price) if sweep.price else "",
     )
-
-
-def _generated(manifest: Manifest) -> int:
-    match manifest.artifact.step:
-        case "train":
-            return policy_of(manifest).generated_tokens
-        case "evaluate":
-            return evaluation_of(manifest).generated_tokens
-    return 0
 
 
 def _environment(provenance: Provenance) -> tuple[Fact, ...]:

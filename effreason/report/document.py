@@ -6,6 +6,7 @@ from dataclasses import fields
 from effreason.evaluation.difficulty import ByDifficulty
 from effreason.faithfulness.paired import FaithfulnessChange
 from effreason.problems.files import VALIDATION
+from effreason.report.costs import cost_of_sweep
 from effreason.report.probed import Probed
 from effreason.report.probing import RATES
 from effreason.report.schema import (
@@ -52,6 +53,7 @@ def document(sweep: Sweep) -> Document:
         behaviour=tuple(map(_behaviour, sweep.subjects)),
         faithfulness=tuple(map(_faithfulness, sweep.probed)),
         alarms=tuple(alarm for run in sweep.runs if (alarm := _alarm(run))),
+        costs=tuple(cost_of_sweep(sweep)),
     )
 
 

@@ -52,13 +52,6 @@ def thousands(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u2009")
 
 
-def duration(seconds: float) -> str:
-    """`42 s`, `12 min`, `3.4 h`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
 def _figure(interval: Interval | Limits | None, scale: float, sign: str, unit: str, least: int = 1) -> Figure:
     """With at least so many digits after the point."""
     if interval is None:

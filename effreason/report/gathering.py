@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from effreason.artifacts import Manifest
+from effreason.choices import Price
 from effreason.evaluation.completions import Judged
 from effreason.evaluation.cutting import cut_at
 from effreason.evaluation.measures import change, measure
@@ -41,8 +42,8 @@ TRANSCRIPT_BYTES = 4_500_000
 """Of all transcripts of a page before compression: even texts that compress badly leave it below 8 MB."""
 
 
-def read_sweep(spec: ReportSpec, read: Read) -> Sweep:
-    """Read every artifact that `spec` names.
+def read_sweep(spec: ReportSpec, read: Read, price: Price | None = None) -> Sweep:
+    """Read every artifact that `spec` names; by `price` the report adds up what they cost.
 
     Raises:
         StepFailure: an artifact is missing or damaged.
@@ -77,6 +78,7 @@ def read_sweep(spec: ReportSpec, read: Read) -> Sweep:
         findings=findings,
         groups=[group for each in told for group in each.groups],
         probed=[probed for each in told for probed in each.probed()],
+        price=price,
     )
 
 

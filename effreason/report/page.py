@@ -72,6 +72,8 @@ def page(sweep: Sweep, sheets: Mapping[str, Sheet]) -> str:
         longest_text=f"{LONGEST:,}",
         facts=method.facts(sweep),
         costs=costs.costs(sweep),
+        priced=sweep.price is not None,
+        cost_notes=costs.notes(sweep),
         steps=costs.steps(sweep),
         environments=costs.environments(sweep),
     )

@@ -12,7 +12,7 @@ from effreason.artifacts import Interval, Measures
 from effreason.evaluation.measures import Change
 from effreason.evaluation.paired import SignTest
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 
 
 class Told(BaseModel):
@@ -227,6 +227,24 @@ class FaithfulnessOf(Told):
     """From the model as it comes, on the problems that both solve; null for that itself."""
 
 
+class CostOf(Told):
+    """What the steps of one kind took when they were made, whichever run made them: measured, so without intervals."""
+
+    steps: str
+    """`data`, `training`, `evaluation` or `all`."""
+    number: int
+    seconds: float
+    """Added up over steps, also over those that ran side by side."""
+    gpu_seconds: float
+    """0 where no step had a GPU."""
+    core_seconds: float | None
+    """Of the steps without a GPU; null where it is not recorded for all of them."""
+    generated_tokens: int
+    money: float | None
+    """Null where no price was given, or none for a part of it."""
+    currency: str | None
+
+
 class Recommended(Told):
     """For one model, chosen on the validation part."""
 
@@ -238,7 +256,7 @@ class Recommended(Told):
 class Document(Told):
     """The whole file."""
 
-    schema_version: Literal[2] = Field(SCHEMA_VERSION, alias="schema")
+    schema_version: Literal[3] = Field(SCHEMA_VERSION, alias="schema")
     experiment: str
     recommended: dict[str, Recommended]
     """By model."""
@@ -249,6 +267,8 @@ class Document(Told):
     faithfulness: tuple[FaithfulnessOf, ...]
     """Empty where no probes were asked."""
     alarms: tuple[AlarmOf, ...]
+    costs: tuple[CostOf, ...]
+    """By kind of step, and at the end all together."""
 
 
 def json_schema() -> str:

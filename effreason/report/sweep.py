@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from effreason.artifacts import Evaluation, Manifest, Measures, Policy, Problems
+from effreason.choices import Price
 from effreason.evaluation.measures import Change
 from effreason.evaluation.recommend import Recommendation
 from effreason.problems.files import VALIDATION
@@ -99,6 +100,8 @@ class Sweep:
     """The transcripts by model, alpha and suite."""
     probed: Sequence[Probed]
     """By model and suite, the model as it comes first; empty where no probes were asked."""
+    price: Price | None = None
+    """Of the machine, for the sums of `costs`."""
 
     @property
     def parts(self) -> list[str]:

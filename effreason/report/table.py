@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from effreason.cost import HOUR, clock, sum_of
 from effreason.report.figures import Figure, count, percent, points
-from effreason.report.schema import Document, ReportedCell
+from effreason.report.schema import CostOf, Document, ReportedCell
 from effreason.report.sweep import BASELINE
 
 
@@ -32,7 +33,7 @@ def rows(cells: Sequence[ReportedCell]) -> list[TableRow]:
 
 
 def markdown(report: Document) -> str:
-    """The table, aligned so that it reads in a terminal too, and under it what is recommended.
+    """The table, aligned so that it reads in a terminal too, and under it what is recommended and what it cost.
 
     Columns that would say the same in every line are left out.
     """
@@ -50,7 +51,8 @@ def markdown(report: Document) -> str:
     for name in ("model", "suite", "seed"):
         if len(set(columns[name]) - {""}) == 1:
             del columns[name]
-    return "\n".join([*_pipes(columns), "", "Brackets: 95% confidence intervals over problems.", "", *_advice(report)])
+    brackets = "Brackets: 95% confidence intervals over problems."
+    return "\n".join([*_pipes(columns), "", brackets, "", *_advice(report), "", _cost(report.costs[-1])])
 
 
 def _baseline(cell: ReportedCell) -> TableRow:
@@ -90,3 +92,14 @@ def _advice(report: Document) -> list[str]:
         f"{model}: {'' if advice.alpha is None else f'train with alpha {advice.alpha:g}. '}{advice.reason}"
         for model, advice in report.recommended.items()
     ]
+
+
+def _cost(total: CostOf) -> str:
+    figures = [
+        f"{total.number} steps took {clock(total.seconds)}",
+        f"{total.gpu_seconds / HOUR:.2f} GPU-hours" if total.gpu_seconds else "no GPU",
+        f"{total.generated_tokens:,} generated tokens",
+    ]
+    if total.money is not None and total.currency is not None:
+        figures.append(sum_of(total.money, total.currency))
+    return f"Cost: {', '.join(figures)}; measured when they were made, so without intervals."

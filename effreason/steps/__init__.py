@@ -17,7 +17,7 @@ from effreason.artifacts import Artifact, Manifest
 from effreason.errors import StepFailure
 from effreason.progress import Reporter, quiet
 from effreason.provenance import provenance
-from effreason.specs import Spec
+from effreason.specs import Spec, TrainSpec
 from effreason.store import Store
 from effreason.workbench import Runtime, Workbench
 
@@ -38,7 +38,9 @@ def produce(
     with tempfile.TemporaryDirectory(prefix="effreason-") as scratch:
         bench = Workbench(store, Path(scratch), runtime, tell, stopping or threading.Event())
         artifact = _maker(spec)(spec, bench)
-        manifest = store.seal(spec, artifact, bench.output, provenance(started, time.monotonic() - clock))
+        processes = runtime.processes if isinstance(spec, TrainSpec) else 1
+        circumstances = provenance(started, time.monotonic() - clock, runtime, processes)
+        manifest = store.seal(spec, artifact, bench.output, circumstances)
     with suppress(StepFailure):  # old checkpoints cost some space; the sealed work is worth more
         store.clear_working(spec.address)
     return manifest

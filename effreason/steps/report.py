@@ -19,7 +19,7 @@ def make(spec: ReportSpec, bench: Workbench) -> Report:
         StepFailure: an artifact that the report reads is missing or damaged.
     """
     bench.tell(Progress(phase="load", done=0, total=len(spec.cells)))
-    sweep = read_sweep(spec, bench.read)
+    sweep = read_sweep(spec, bench.read, bench.runtime.price)
     bench.tell(Progress(phase="write", done=0, total=0))
     for name, content in _files(sweep).items():
         (bench.output / name).write_text(content, encoding="utf-8")

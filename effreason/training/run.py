@@ -86,4 +86,5 @@ def _progress(metrics: StepMetrics, steps: int, tolerance: Tolerance, ledger: Le
     hacking = sounded.sentence if sounded and sounded.step == metrics.step else None
     apart = disagreement(metrics.engine.logprob_gap, tolerance)
     told = " ".join(filter(None, (hacking, apart))) or None
-    return Progress(phase="train", done=metrics.step, total=steps, figures=figures, alarm=told)
+    tokens = metrics.batch.generated_tokens
+    return Progress(phase="train", done=metrics.step, total=steps, figures=figures, alarm=told, generated_tokens=tokens)

@@ -1,0 +1,182 @@
+"""The door to Ray: what a cluster has, and seats on its nodes.
+
+A seat is an actor of Ray's: it holds its GPUs from its first breath until it is killed, Ray makes it anew on another
+node when its node is lost and asks it again what it was asked, and it dies with this process, even by SIGKILL.
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from effreason.choices import Launcher, Ray
+from effreason.errors import StepFailure, UserError
+from tasks.launchers import Work
+from tasks.process import GRACE_SECONDS, TICK_SECONDS, Stopped
+from tasks.seat import Heard, Mark, Placed, Seat
+
+QUESTIONS_AT_ONCE = 4
+"""One for what the step says, one that ends it, and room for those that Ray asks again."""
+KNOCKING_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a step needs of one node."""
+
+    gpus: float
+    cores: int
+
+
+class Cluster:
+    """A Ray cluster, which this process has joined."""
+
+    def __init__(self, choice: Ray) -> None:
+        """Raises `UserError` where no cluster answers."""
+        self._moves = choice.moves
+        self._joined = not ray.is_initialized()
+        if self._joined:
+            _join(choice.address or os.environ.get("RAY_ADDRESS") or "auto")
+
+    def leave(self) -> None:
+        """Whatever this process still has on the cluster dies."""
+        if self._joined:
+            ray.shutdown()
+
+    def most_gpus(self) -> int:
+        """Of one node, free or not."""
+        return max((int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]), default=0)
+
+    def free(self) -> str:
+        """Such as `1 of 4 GPUs and 3 of 16 cores free`."""
+        return f"{_free('GPU')} GPUs and {_free('CPU')} cores free"
+
+    def seat(self, claim: Claim, launcher: Launcher, arguments: Sequence[str]) -> "RemoteSeat":
+        """Ask for a seat, which may take long to come; it has to be given back."""
+        actor = (
+            ray.remote(_SeatOnANode)
+            .options(
+                num_gpus=claim.gpus,
+                num_cpus=claim.cores,
+                max_restarts=self._moves,
+                max_task_retries=-1,  # as often as the seat is made anew
+                max_concurrency=QUESTIONS_AT_ONCE,
+            )
+            .remote(launcher, arguments, claim.gpus)
+        )
+        return RemoteSeat(actor)
+
+
+class RemoteSeat:
+    """One seat, as seen from the flow."""
+
+    def __init__(self, actor: Any) -> None:
+        self.good = True
+        """For another step: none has failed on it, and its node was not lost."""
+        self._actor = actor
+        self._come = actor.placed.remote()
+
+    def come(self, within_seconds: float = 0) -> bool:
+        """Whether the seat is there, at the latest by then."""
+        arrived, _ = ray.wait([self._come], timeout=within_seconds)
+        return bool(arrived)
+
+    def placed(self) -> Placed:
+        """Where the seat is, once it has come. Raises `StepFailure` where it was lost before."""
+        placed: Placed = _answer(self._come)
+        return placed
+
+    def heard(self, work: Work, mark: Mark, stopping: Event) -> Heard:
+        """As `Seat.heard`.
+
+        Raises:
+            Stopped: soon after `stopping` was set.
+            StepFailure: too many nodes were lost, as well.
+        """
+        asked = self._actor.heard.remote(work, mark)
+        while not ray.wait([asked], timeout=TICK_SECONDS)[0]:
+            if stopping.is_set():
+                raise Stopped
+        heard: Heard = _answer(asked)
+        if stopping.is_set() and not heard.over:
+            raise Stopped
+        return heard
+
+    def give_back(self) -> None:
+        """End what runs there, and the seat."""
+        if self.come():
+            ray.wait([self._actor.leave.remote()], timeout=GRACE_SECONDS + 2)
+        ray.kill(self._actor)
+
+
+class _SeatOnANode(Seat):
+    def __init__(self, launcher: Launcher, arguments: Sequence[str], gpus: float) -> None:
+        devices = tuple(str(gpu) for gpu in ray.get_gpu_ids())
+        super().__init__(Placed(ray.util.get_node_ip_address(), devices), launcher, arguments, gpus)
+
+
+def _answer(asked: Any) -> Any:
+    try:
+        return ray.get(asked)
+    except RayTaskError as error:
+        raise error.cause from None
+    except RayActorError as error:
+        raise StepFailure(
+            f"The step was lost with its node ({_first_line(error)}).",
+            "Look at the nodes (`ray status`); run the experiment again to go on from its last checkpoint.",
+        ) from error
+    except RayError as error:
+        raise StepFailure(
+            f"The Ray cluster could not run the step ({_first_line(error)}).", "Look at `ray status`; run it again."
+        ) from error
+
+
+def _join(address: str) -> None:
+    with _signals_kept():
+        try:
+            _knock(address)
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            raise UserError(
+                f"No Ray cluster can be joined at {address} ({_first_line(error)}).",
+                "Start one, correct the engine's `address` or RAY_ADDRESS, or leave `engine` out to run here.",
+            ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` or `ValueError` where nothing listens: Ray itself would try for two minutes."""
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), KNOCKING_SECONDS).close()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray puts a handler of its own in the place of the one by which Prefect ends a flow in good order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _free(kind: str) -> str:
+    free: Mapping[str, float] = ray.available_resources()
+    there: Mapping[str, float] = ray.cluster_resources()
+    return f"{free.get(kind, 0):g} of {there.get(kind, 0):g}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

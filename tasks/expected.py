@@ -1,0 +1,32 @@
+"""Which steps a run will have, by the words that a person knows them by, before any has begun."""
+
+from effreason.experiment import Experiment
+from effreason.planning import steps
+from effreason.promotion.champion import Champion
+from effreason.promotion.night import at_night, candidate_of
+from effreason.specs import Night
+from effreason.store import open_store
+
+
+def steps_of_sweep(experiment: Experiment) -> list[str]:
+    return [label for label, _ in steps(experiment)]
+
+
+def steps_of_measurement(experiment: Experiment, model: str) -> list[str]:
+    return ["prepare", f"evaluate {model}"]
+
+
+def steps_of_night(experiment: Experiment, night: Night) -> list[str]:
+    """Raises `UserError` where the experiment cannot be a night."""
+    tonight = at_night(experiment, night)
+    key = candidate_of(tonight)
+    reigns = Champion(open_store(tonight.store), tonight.name).before(night)
+    champion = ["evaluate champion"] if reigns is not None and reigns.policy is not None else []
+    return [
+        "prepare",
+        f"evaluate {key.model.name}",
+        *champion,
+        f"train {key.label}",
+        f"evaluate {key.label}",
+        "gate",
+    ]

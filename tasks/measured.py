@@ -1,0 +1,60 @@
+"""A model that somebody has asked to be measured: which one it is, and how it did."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from effreason.artifacts import Evaluation, Policy
+from effreason.choices import Model
+from effreason.commands.measured import count, percent
+from effreason.commands.models import named_model
+from effreason.commands.stores import sealed
+from effreason.experiment import Experiment
+from effreason.store import open_store
+from tasks.page import artifact_browser, key_of
+
+
+class Subject(NamedTuple):
+    """Who is measured. Made by `subject_of`; read by the flow."""
+
+    model: Model
+    policy: Policy | None
+    """None measures the model as it comes."""
+
+
+def subject_of(experiment: Experiment, asked: str) -> Subject:
+    """A model of the experiment by its name, or any that `effreason evaluate` knows. Raises `UserError`."""
+    own = next((model for model in experiment.models if model.name == asked), None)
+    if own is not None:
+        return Subject(own, None)
+    store = open_store(experiment.store)
+    named = named_model(asked, store)
+    policy = sealed(store, named.policy).artifact if named.policy is not None else None
+    assert policy is None or isinstance(policy, Policy)  # noqa: S101  what lies at the address of a training
+    return Subject(named.model, policy)
+
+
+@task(task_run_name="show", cache_policy=NO_CACHE)
+def show(experiment: Experiment, model: str, measured: Evaluation) -> None:
+    """Show in the UI how the model did, with 95% intervals."""
+    create_table_artifact(
+        list(_rows(measured, artifact_browser(experiment))),
+        key=key_of(f"{experiment.name} measured {model}"),
+        description=f"How {model} did on the problems of {experiment.name}, with 95% intervals over problems",
+    )
+
+
+def _rows(measured: Evaluation, browser: str | None) -> Iterator[dict[str, str]]:
+    link = {} if browser is None else {"measurement": f"[measurement]({browser}/{measured.address}/)"}
+    for suite, measures in measured.suites.items():
+        yield {
+            "suite": suite,
+            "problems": f"{measures.problems} × {measures.samples}",
+            "accuracy": percent(measures.accuracy),
+            "tokens": count(measures.tokens),
+            "cut off": percent(measures.truncated),
+            **link,
+        }

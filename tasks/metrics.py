@@ -1,0 +1,188 @@
+"""The metrics of all runs and workers of this machine at one address, for Prometheus: docs/observability.md.
+
+    python -m tasks.metrics            until Ctrl-C, between runs as well; a worker starts one by itself
+
+Every process for which EFFREASON_METRICS_PORT is set keeps a tally of its own (`tasks.tally`) and tries to listen at
+the port; the one that gets it serves the tallies of all, and when it ends another takes its place. Queue and leases are
+those of the machine.
+"""
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from effreason.errors import UserError
+from effreason.leasing.devices import machine_gpus
+from effreason.leasing.folder import leases_folder
+from effreason.leasing.ledger import Ledger
+from effreason.specs import StepName
+from tasks.settings import METRICS_PORT, metrics_host, metrics_port
+from tasks.tally import BOUNDS, Book, Durations, Kept, Outcome, Tally, tallies
+
+KINDS = sorted(get_args(StepName))
+OUTCOMES = get_args(Outcome)
+SECONDS_BETWEEN_TRIES = 2.0
+"""At a port that another process has."""
+
+
+class Machine(Collector):
+    """All metrics, read anew at each scrape."""
+
+    def __init__(self) -> None:
+        self._ended: dict[str, Kept] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        kept = list(tallies(self._ended))
+        yield from _processes(kept)
+        yield from _steps([each.tally for each in kept], [each.tally for each in kept if each.live])
+        yield from _devices()
+
+
+def _processes(kept: Sequence[Kept]) -> Iterator[Metric]:
+    for role, words in (("run", "Flow runs that are under way."), ("worker", "Workers that wait for flow runs.")):
+        live = sum(each.live for each in kept if each.role == role)
+        yield GaugeMetricFamily(f"effreason_{role}s", words, value=live)
+
+
+def _steps(everybody: Sequence[Tally], living: Sequence[Tally]) -> Iterator[Metric]:
+    outcomes = CounterMetricFamily(
+        "effreason_steps", "Steps that are over, by how they ended.", labels=("step", "outcome")
+    )
+    for kind in KINDS:
+        for outcome in OUTCOMES:
+            number = sum(tally.outcomes[kind][outcome] for tally in everybody if kind in tally.outcomes)
+            outcomes.add_metric((kind, outcome), number)
+    yield outcomes
+    running = "Steps that have their share of the machine."
+    yield _gauge("effreason_steps_running", running, lambda kind: sum(tally.running[kind] for tally in living))
+    yield _histogram(everybody)
+    tokens = "Generated tokens: of trainings as they go, of evaluations when they are over."
+    yield _counter("effreason_generated_tokens", tokens, lambda kind: sum(tally.tokens[kind] for tally in everybody))
+    gpu = "GPU-seconds of the steps that were made; parts of GPUs count as parts."
+    yield _counter("effreason_gpu_seconds", gpu, lambda kind: sum(tally.gpu_seconds[kind] for tally in everybody))
+    cores = "Core-seconds of the steps that were made without a GPU."
+    yield _counter("effreason_core_seconds", cores, lambda kind: sum(tally.core_seconds[kind] for tally in everybody))
+
+
+def _histogram(everybody: Sequence[Tally]) -> Metric:
+    family = HistogramMetricFamily(
+        "effreason_step_duration_seconds", "Of the steps that were made, their turns on the machine.", labels=("step",)
+    )
+    for kind in KINDS:
+        found = [tally.durations.get(kind, Durations()) for tally in everybody]
+        buckets = [sum(numbers) for numbers in zip(*(each.buckets for each in [Durations(), *found]), strict=True)]
+        ends = [*map(str, BOUNDS), "+Inf"]
+        upto = list(zip(ends, map(float, accumulate(buckets)), strict=True))
+        family.add_metric((kind,), buckets=upto, sum_value=sum(each.seconds for each in found))
+    return family
+
+
+def _devices() -> Iterator[Metric]:
+    ledger = Ledger(leases_folder())
+    queue, gpus = [ticket for _, ticket in ledger.queue()], machine_gpus()
+    now = datetime.now(UTC)
+    yield GaugeMetricFamily("effreason_queue_length", "Steps that wait for their share of the machine.", len(queue))
+    oldest = max(((now - ticket.holder.since).total_seconds() for ticket in queue), default=0.0)
+    yield GaugeMetricFamily("effreason_queue_oldest_seconds", "For how long the first of the queue has waited.", oldest)
+    leased = dict.fromkeys((gpu.uuid for gpu in gpus), 0.0)
+    for lease in ledger.leases():
+        for device, part in lease.parts.items():
+            leased[device] = leased.get(device, 0.0) + part
+    yield _by_device("effreason_device_leased_ratio", "What of a device steps have; `cpu` is the cores.", leased)
+    busy = {gpu.uuid: gpu.utilisation / 100 for gpu in gpus if gpu.utilisation is not None}
+    yield _by_device("effreason_gpu_busy_ratio", "Time in which something ran, as the driver last read it.", busy)
+    used = {gpu.uuid: gpu.memory_used for gpu in gpus if gpu.memory_used is not None}
+    yield _by_device("effreason_gpu_memory_used_bytes", "Memory of a GPU that is in use.", used)
+    whole = {gpu.uuid: gpu.memory for gpu in gpus if gpu.memory is not None}
+    yield _by_device("effreason_gpu_memory_bytes", "Memory of a GPU.", whole)
+
+
+def _counter(name: str, words: str, value: Callable[[str], float]) -> Metric:
+    family = CounterMetricFamily(name, words, labels=("step",))
+    for kind in KINDS:
+        family.add_metric((kind,), value(kind))
+    return family
+
+
+def _gauge(name: str, words: str, value: Callable[[str], float]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=("step",))
+    for kind in KINDS:
+        family.add_metric((kind,), value(kind))
+    return family
+
+
+def _by_device(name: str, words: str, values: "dict[str, float] | dict[str, int]") -> Metric:
+    family = GaugeMetricFamily(name, words, labels=("device",))
+    for device, value in values.items():
+        family.add_metric((device,), value)
+    return family
+
+
+# ------------------------------------------------------------------------------------------------------- serving
+
+
+@contextmanager
+def serving(port: int) -> Iterator[None]:
+    """Serve as long as this lasts, or stand by while another process does."""
+    over = threading.Event()
+    thread = threading.Thread(target=_serve, args=(port, over), name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(SECONDS_BETWEEN_TRIES)
+
+
+def _serve(port: int, over: threading.Event) -> None:
+    registry = CollectorRegistry()
+    registry.register(Machine())
+    while not over.is_set():
+        try:
+            server, thread = start_http_server(port, metrics_host(), registry)
+        except OSError:  # another process has it
+            over.wait(SECONDS_BETWEEN_TRIES)
+            continue
+        over.wait()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tasks.metrics", description="Serve the metrics of this machine.")
+    parser.add_argument("--beside-worker", action="store_true", help="count as a worker, and end with the parent")
+    options = parser.parse_args(arguments)
+    try:
+        port = metrics_port()
+    except UserError as error:
+        print(f"metrics: {error}", file=sys.stderr)
+        return error.exit_code
+    if port is None:
+        print(f"metrics: {METRICS_PORT} is not set. Set it to a port, such as 9464.", file=sys.stderr)
+        return UserError.exit_code
+    parent = os.getppid()
+    book = Book("worker") if options.beside_worker else None
+    with serving(port):
+        print(f"Metrics: http://{metrics_host()}:{port}/metrics", flush=True)
+        try:
+            while book is None or os.getppid() == parent:
+                time.sleep(1)
+        except KeyboardInterrupt:
+            pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

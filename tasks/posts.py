@@ -1,0 +1,101 @@
+"""A post: held by one process at a time, which outlives whoever called it to it.
+
+The holder has a lock that the kernel frees when it dies, so that neither a kill nor a number given to another process
+can deceive. Beside the lock lie its record, which says where it is to be found, and its log.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOOK_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Post:
+    """`NAME.lock`, `NAME.json` and `NAME.log` in a folder."""
+
+    folder: Path
+    name: str
+
+    @property
+    def log(self) -> Path:
+        """What the holder writes on its standard output and error."""
+        return self._file("log")
+
+    def held(self) -> bool:
+        """Whether somebody holds it."""
+        try:
+            with self._file("lock").open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def record(self) -> dict[str, Any] | None:
+        """That of the holder, or of the last one; None where there has been none."""
+        try:
+            record: dict[str, Any] = json.loads(self._file("json").read_text())
+        except FileNotFoundError:
+            return None
+        return record
+
+    def call(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a process that is to take the post; it outlives this one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def take(self) -> bool:
+        """Hold it until this process ends, and whatever it becomes by exec; False where another holds it."""
+        lock = os.open(self._file("lock"), os.O_RDWR | os.O_CREAT)
+        if not _locked(lock):
+            os.close(lock)
+            return False
+        os.set_inheritable(lock, True)
+        return True
+
+    def retract(self) -> None:
+        """As the holder, take the last one's record away, until there is another."""
+        self._file("json").unlink(missing_ok=True)
+
+    def publish(self, record: Mapping[str, object]) -> None:
+        """As the holder, say where it is to be found."""
+        partial = self._file("partial")
+        partial.write_text(json.dumps(record))
+        os.replace(partial, self._file("json"))
+
+    def _file(self, suffix: str) -> Path:
+        return self.folder / f"{self.name}.{suffix}"
+
+
+def recalled(starts: Sequence[subprocess.Popen[bytes]]) -> bool:
+    """Whether all who were called have left again."""
+    return all(start.poll() is not None for start in starts)
+
+
+def _locked(lock: int) -> bool:
+    """Somebody who only looks whether it is held holds it for a moment himself."""
+    for _ in range(10):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_SECONDS)
+        else:
+            return True
+    return False

@@ -1,0 +1,76 @@
+"""How long a sweep has yet to go, by the pace so far; or why nobody can tell.
+
+A step that waits is taken to last as long as those of its kind did, in this run or when they were made that were found
+in the store; one that runs goes on as it has. Preparing and reporting are short, and left out.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tasks.board import Standing, State
+
+KINDS = ("train", "evaluate")
+"""What takes long."""
+WORDS = {"train": "training", "evaluate": "measurement"}
+
+
+class Seconds(NamedTuple):
+    """From the quickest of what is known to the slowest."""
+
+    low: float
+    high: float
+
+
+class Unknown(NamedTuple):
+    """Why there is no estimate."""
+
+    reason: str
+
+
+def remaining(standings: Sequence[Standing], side_by_side: int, now: float | None = None) -> Seconds | Unknown:
+    """`side_by_side` steps run at once; `now` is by the monotonic clock."""
+    moment = time.monotonic() if now is None else now
+    ahead = [standing for standing in standings if standing.kind in KINDS and not standing.over]
+    lasted = {kind: _lasted(kind, standings, moment) for kind in KINDS}
+    unknown = next((one.kind for one in ahead if lasted[one.kind] is None and _left(one, moment) is None), None)
+    if unknown:
+        return Unknown(f"no {WORDS[unknown]} has come far enough to go by")
+    return Seconds(*(_together(ahead, lasted, moment, side_by_side, end) for end in (0, 1)))
+
+
+def _together(
+    ahead: Sequence[Standing], lasted: dict[str, Seconds | None], moment: float, side_by_side: int, end: int
+) -> float:
+    """All of them in turns; but no sooner than the training and the measurement of one cell, one after the other."""
+    by_subject: dict[str, float] = {}
+    for one in ahead:
+        usual = lasted[one.kind]
+        left = _left(one, moment)
+        if left is None:
+            assert usual is not None  # noqa: S101  else there would be no estimate
+            left = max(0.0, usual[end] - _elapsed(one, moment))
+        by_subject[one.subject] = by_subject.get(one.subject, 0.0) + left
+    return max(sum(by_subject.values()) / side_by_side, max(by_subject.values(), default=0.0))
+
+
+def _lasted(kind: str, standings: Sequence[Standing], moment: float) -> Seconds | None:
+    """The quickest and the slowest of a kind; None where there is none to go by."""
+    alike = [standing for standing in standings if standing.kind == kind]
+    made = [standing.manifest.provenance.seconds for standing in alike if standing.manifest is not None]
+    pending = [_elapsed(one, moment) + left for one in alike if (left := _left(one, moment)) is not None]
+    known = made or pending
+    return Seconds(min(known), max(known)) if known else None
+
+
+def _elapsed(standing: Standing, moment: float) -> float:
+    return moment - standing.began if standing.began is not None and standing.state is State.RUNNING else 0.0
+
+
+def _left(standing: Standing, moment: float) -> float | None:
+    """Seconds to the end of the phase that a running step is in; None where it has no pace."""
+    progress = standing.progress
+    if standing.state is not State.RUNNING or progress is None or progress.done <= standing.phase_first:
+        return None
+    pace = (moment - standing.phase_began) / (progress.done - standing.phase_first)
+    return pace * max(0, progress.total - progress.done)

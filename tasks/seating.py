@@ -1,0 +1,170 @@
+"""Steps on a Ray cluster: `engine = "ray"`; docs/scaling.md has the whole picture.
+
+The flow and its tasks stay in this process, where Prefect, the display, the budget and the word Cancel are; what goes
+to a node is a step's order, and what comes back are the lines that the step says. Ray finds the place, in turn with all
+that runs on the cluster, and gives the GPUs; the leases of `effreason.leasing` are not asked.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from effreason.choices import FolderHome, Ray
+from effreason.errors import EffreasonError, StepFailure, UserError
+from effreason.experiment import Resources
+from effreason.order import Order
+from effreason.planning.layout import gpus_of
+from effreason.progress import Line as Protocol
+from effreason.progress import Progress
+from effreason.specs import Spec
+from tasks.cluster import Claim, Cluster, RemoteSeat
+from tasks.launchers import Running, Work
+from tasks.process import Line, Stopped
+from tasks.room import Room
+from tasks.row import Row
+from tasks.seat import Mark
+from tasks.turns import Share, runtime_of
+
+PATIENCE_SECONDS = 30.0
+"""After which a run without a single seat says what it waits for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seated(Share):
+    """What one step has of a node. Made by `ClusterTurns`; read by `SeatLauncher`."""
+
+    seat: RemoteSeat
+
+
+class ClusterTurns:
+    """The turns of one flow run on a cluster: what `tasks.turns.Turns` is on one machine."""
+
+    def __init__(self, resources: Resources, engine: Ray, arguments: Sequence[str]) -> None:
+        """`arguments` follow the interpreter of a node where a step is a process.
+
+        Raises:
+            UserError: there is no cluster, or no node has GPUs enough for one training.
+        """
+        self._resources = resources
+        self._engine = engine
+        self._room = Room(resources.parallel)
+        self.stopping = self._room.stopping
+        self.runtime = runtime_of(resources, engine.cores)
+        self._cluster = Cluster(engine)
+        self._most_gpus = self._cluster.most_gpus()
+        self._has_gpus = resources.device == "cuda" or (resources.device == "auto" and self._most_gpus > 0)
+        if self._has_gpus:
+            self._refuse_more_than_a_node_has(resources.processes)
+        self._row = Row(lambda claim: self._cluster.seat(claim, resources.launcher, arguments))
+        self._explained = False
+
+    @contextmanager
+    def take(self, label: str, spec: Spec, explain: Callable[[str], None] = lambda sentence: None) -> Iterator[Share]:
+        """Wait for a seat for the step.
+
+        `explain` is told, once a flow run, if the cluster has for long no seat at all for it.
+
+        Raises:
+            Stopped: all is over.
+            UserError: no node has GPUs enough.
+        """
+        claim = self._claim(spec)
+        with self._room.place(), self._row.seat(claim, self._watch(claim, explain)) as seat:
+            yield Seated(seat.placed().devices, {}, (), claim.gpus, seat=seat)
+
+    def stop(self) -> None:
+        """Give no more turns, and tell whoever has one to end."""
+        self._room.stop()
+
+    def wait_until_idle(self) -> None:
+        """Return when every turn has been given back, and leave the cluster."""
+        self._room.wait_until_empty()
+        self._cluster.leave()
+
+    def _claim(self, spec: Spec) -> Claim:
+        count = gpus_of(spec, self.runtime.processes) if self._has_gpus else 0
+        self._refuse_more_than_a_node_has(count)
+        processes = self.runtime.processes if spec.step == "train" else 1
+        gpus = count * self._resources.gpu_share if count == 1 else float(count)
+        return Claim(gpus=gpus, cores=self._engine.cores * processes)
+
+    def _refuse_more_than_a_node_has(self, count: int) -> None:
+        """Or had when the flow began; a node that is lost may come back. Who says `cuda` waits for larger ones, too."""
+        if count > self._most_gpus and self._resources.device == "auto":
+            raise UserError(
+                f"One step needs {count} GPUs of one node, and no node of the Ray cluster has more than "
+                f"{self._most_gpus}.",
+                'Lower `processes` in [runtime] or the engine\'s `tensor_parallel`, or set device = "cuda" to wait.',
+            )
+
+    def _watch(self, claim: Claim, explain: Callable[[str], None]) -> Callable[[], None]:
+        since = time.monotonic()
+
+        def watch() -> None:
+            if self.stopping.is_set():
+                raise Stopped
+            if not (self._explained or self._row.taken) and time.monotonic() - since > PATIENCE_SECONDS:
+                self._explained = True
+                explain(f"Waits for {_worded(claim)} of one node of the Ray cluster, which has {self._cluster.free()}.")
+
+        return watch
+
+
+class SeatLauncher:
+    """Steps as processes or containers on the node where they were seated."""
+
+    @contextmanager
+    def started(self, work: Work, share: Share) -> Iterator[Running]:
+        assert isinstance(share, Seated)  # noqa: S101  whoever launches here has the turns of the cluster
+        yield RunningElsewhere(replace(work, order=_for_all_nodes(work.order)), share.seat)
+
+    def occupied(self, device: str) -> bool:
+        """Ray knows what it has given."""
+        return False
+
+
+class RunningElsewhere:
+    """Made by `SeatLauncher`."""
+
+    def __init__(self, work: Work, seat: RemoteSeat) -> None:
+        self._work = work
+        self._seat = seat
+        self._failure: EffreasonError | None = None
+
+    def lines(self, stopping: Event) -> Iterator[Line]:
+        mark = Mark(secrets.token_hex(8))
+        over = False
+        while not over:
+            heard = self._seat.heard(self._work, mark, stopping)
+            if mark.seating not in ("", heard.mark.seating):
+                self._seat.good = False
+                yield _moved(heard.node)
+            yield from heard.lines
+            mark, over, self._failure = heard.mark, heard.over, heard.failure
+
+    def failure(self) -> EffreasonError:
+        return self._failure or StepFailure(f"{self._work.label} has not ended.", "Run the experiment again.")
+
+
+def _for_all_nodes(order: Order) -> Order:
+    """A folder by its whole path: processes on the nodes have other working directories."""
+    if not isinstance(order.store, FolderHome):
+        return order
+    folder = Path(order.store.path).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return order.model_copy(update={"store": order.store.model_copy(update={"path": str(folder)})})
+
+
+def _moved(node: str) -> Line:
+    """As if the step had said it."""
+    alarm = f"Its node was lost; it goes on on {node} from its last checkpoint."
+    said = Protocol(progress=Progress(phase="load", done=0, total=0, alarm=alarm))
+    return Line(said.model_dump_json(exclude_none=True), logged=False)
+
+
+def _worded(claim: Claim) -> str:
+    return f"{claim.gpus:g} GPUs and {claim.cores} cores"

@@ -1,0 +1,75 @@
+"""A crew on a Ray cluster without Prefect: it trains one cell for each alpha, and tells how each ended.
+
+    python ray_crew.py ADDRESS STORE ALPHA...
+
+A JSON line on standard output for each step that ends; `stop` on standard input ends them all.
+"""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+from effreason.artifacts import Problems
+from effreason.choices import BuiltInModel, FolderHome, Ray
+from effreason.errors import EffreasonError
+from effreason.experiment import CellKey, Experiment, Resources
+from tasks import launching
+from tasks.launching import Crew, launch
+
+FAKE_STEP = Path(__file__).with_name("fake_step.py")
+
+
+def main() -> int:
+    address, store, *alphas = sys.argv[1:]
+    launching.STEP = ("an interpreter of this machine alone", str(FAKE_STEP))
+    experiment = Experiment(
+        name="small",
+        models=(BuiltInModel(),),
+        alphas=tuple(map(float, alphas)),
+        store=FolderHome(path=store),
+        runtime=Resources(engine=Ray(address=address)),
+    )
+    try:
+        train(experiment)
+    except EffreasonError as error:
+        tell("crew", f"{type(error).__name__}: {error}")
+    return 0
+
+
+def train(experiment: Experiment) -> None:
+    with Crew(experiment) as crew:
+        problems = launch(experiment, "prepare", experiment.preparation(), Problems)
+        tell("prepare", "made")
+        keys = list(experiment.cells())
+        threads = [threading.Thread(target=cell, args=(crew, key, problems)) for key in keys]
+        for thread in threads:
+            thread.start()
+        threading.Thread(target=obey, args=(crew,), daemon=True).start()
+        for thread in threads:
+            thread.join()
+        began = time.monotonic()
+    tell("crew", f"left after {time.monotonic() - began:.1f} s")
+
+
+def cell(crew: Crew, key: CellKey, problems: Problems) -> None:
+    try:
+        crew.artifact(key.label, crew.experiment.fine_tuning(key, problems.address))
+    except EffreasonError as error:
+        tell(f"{key.alpha:g}", f"{type(error).__name__}: {error.happened}")
+    else:
+        tell(f"{key.alpha:g}", "made")
+
+
+def obey(crew: Crew) -> None:
+    if sys.stdin.readline().strip() == "stop":
+        crew.stop()
+
+
+def tell(step: str, outcome: str) -> None:
+    print(json.dumps({"step": step, "outcome": outcome}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""A budget holds trainings back, whichever run has spent it; what has begun is finished and reported."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prefect_fixtures import ask
+from pydantic import ValidationError
+from test_flow import EXPERIMENT, STEPS, latest_run
+from test_flow import place as place  # a fixture
+
+from effreason.artifacts import Policy
+from effreason.choices import Budget, BuiltInModel, FolderHome, Price
+from effreason.cost import Spent, spent_on
+from effreason.experiment import Experiment, Resources
+from effreason.pinning import pin
+from effreason.planning import steps
+from effreason.provenance import provenance
+from effreason.specs import TrainSpec
+from effreason.store import open_store
+from effreason.store.folder import FolderStore
+from effreason.workbench import Runtime, Turn
+from tasks.spending import HELD_BACK, HeldBack, Purse
+
+
+def with_budget(place, budget: str) -> None:
+    limited = f"[runtime]\nparallel = 1\nbudget = {budget}\nprice = {{ core_hour = 3600, currency = 'CHF' }}"
+    (place.folder / "small.toml").write_text(EXPERIMENT.replace("[runtime]\nparallel = 2", limited))
+
+
+def spent_in(place) -> Spent:
+    """On all that is in the store."""
+    store = open_store(FolderHome(path=str(place.folder / "runs/store")))
+    return Spent.all_of(spent_on(store.find(address)) for address in store.addresses())
+
+
+@pytest.mark.slow
+def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(place, prefect_server):
+    with_budget(place, "{ core_hours = 1e-6 }")
+    code, output, errors = place.run()
+    assert code == 3
+    assert "The budget of 1e-06 core-hours (" in errors and "None of the 2 trainings was begun" in errors
+    assert output.count("No further training begins") == 1
+    assert sorted(place.started().values()) == ["evaluate base", "prepare"]
+
+    with_budget(place, f"{{ money = {spent_in(place).core_seconds + 1e-6} }}")
+    code, output, errors = place.run()
+    assert code == 3
+    assert "1 of 2 trainings were not begun (reasoner alpha=0.4 s0), so the report is of the other 1" in errors
+    assert " CHF (" in errors
+    assert sorted(place.started().values()) == sorted(
+        ["evaluate base", "evaluate tuned", "prepare", "report", "train 0.0"]
+    )
+    assert (place.folder / "runs/small/report/report.html").exists()
+    states_of_tasks(prefect_server)
+
+    (place.folder / "small.toml").write_text(EXPERIMENT)
+    code, output, errors = place.run()
+    assert (code, errors) == (0, "")
+    assert sorted(place.started().values()) == sorted([*STEPS, "report"]), (
+        "only what was missing, and the report of all"
+    )
+
+
+def states_of_tasks(server) -> None:
+    run = latest_run(server)
+    assert run["state_type"] == "FAILED"
+    of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
+    states = {task["name"]: task["state_name"] for task in ask(server, "/task_runs/filter", of_run)}
+    assert states["train reasoner alpha=0.4 s0"] == HELD_BACK
+    page = next(
+        artifact["data"]
+        for artifact in ask(server, "/artifacts/filter", of_run)
+        if artifact["key"] == "small" and artifact["type"] == "markdown"
+    )
+    assert "## Cost" in page and "no GPU" in page and "CHF" in page
+    assert "| train reasoner alpha=0 s0 |" in page
+
+
+def test_a_budget_of_money_needs_a_price():
+    with pytest.raises(ValidationError, match="needs a price"):
+        Resources(budget=Budget(money=3.0))
+    Resources(budget=Budget(money=3.0), price=Price(gpu_hour=2.0))
+
+
+@pytest.mark.parametrize("kind", [Budget, Price])
+def test_an_empty_budget_or_price_is_refused(kind):
+    with pytest.raises(ValidationError, match="needs"):
+        kind()
+
+
+# ------------------------------------------------------------------------------------------------------------ the purse
+
+
+def purse(tmp_path, **runtime) -> tuple[Purse, TrainSpec, FolderStore]:
+    experiment = Experiment(
+        name="small", models=(BuiltInModel(),), alphas=(0.0, 0.4), runtime=Resources(device="cpu", **runtime)
+    )
+    pinned, store = pin(experiment, tmp_path), FolderStore(tmp_path / "store")
+    spec = pinned.fine_tuning(next(pinned.cells()), pinned.preparation().address)
+    return Purse(pinned, store), spec, store
+
+
+def seal(store, spec, seconds: float, gpus: float) -> None:
+    artifact = Policy(address=spec.address, model="m", alpha=0, seed=0, steps=1, generated_tokens=7, seconds=0.0)
+    origin = provenance(datetime.now(UTC), seconds, Runtime(threads=1, turn=Turn(gpus=gpus)))
+    with tempfile.TemporaryDirectory() as folder:
+        store.seal(spec, artifact, Path(folder), origin)
+
+
+@pytest.mark.parametrize(
+    ("budget", "price"),
+    [({"gpu_hours": 1.0}, None), ({"money": 2.5}, Price(gpu_hour=2.5)), ({"core_hours": 0.5, "gpu_hours": 1.0}, None)],
+)
+def test_what_earlier_runs_have_spent_counts(tmp_path, budget, price):
+    mine, spec, store = purse(tmp_path, budget=Budget(**budget), price=price)
+    assert mine.used_up() is None
+    seal(store, spec, 3600.0, gpus=1.0)
+    mine, *_ = purse(tmp_path, budget=Budget(**budget), price=price)
+    assert "(1 are spent)" in mine.used_up() or "2.5 EUR (2.5 are spent)" in mine.used_up()
+
+
+def test_only_trainings_are_held_back_and_the_reason_is_told_once(tmp_path):
+    mine, spec, store = purse(tmp_path, budget=Budget(gpu_hours=1.0))
+    seal(store, spec, 3600.0, gpus=1.0)
+    told: list[str] = []
+    for _ in range(2):
+        with pytest.raises(HeldBack, match="is used up"), mine.turn(spec, 1.0, Runtime(), told.append):
+            raise AssertionError("it began")
+    assert told == ["The budget of 1 GPU-hours (1 are spent) is used up. No further training begins."]
+    other = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0,)).preparation()
+    with mine.turn(other, 0.0, Runtime(), told.append):
+        assert len(told) == 1
+
+
+def test_a_step_that_runs_or_failed_counts_as_well_and_one_that_is_sealed_only_once(tmp_path):
+    mine, spec, store = purse(tmp_path, budget=Budget(core_hours=1.0))
+    with pytest.raises(RuntimeError), mine.turn(spec, 0.0, Runtime(threads=4), print):
+        assert mine.spent().core_seconds >= 0
+        raise RuntimeError
+    failed = mine.spent()
+    assert failed.core_seconds == pytest.approx(4 * failed.seconds) and failed.steps == 1
+    seal(store, spec, 100.0, gpus=0.0)
+    mine.sealed("train x", store.find(spec.address))
+    assert mine.spent().seconds == pytest.approx(100.0 + failed.seconds)
+    assert (mine.spent().steps, mine.here().steps) == (2, 1)
+    with mine.turn(spec, 0.0, Runtime(threads=4), print):
+        assert mine.spent().steps == 2, "it is sealed already"
+    assert "| train x | 1 | 2 min | no GPU |" in mine.markdown()
+
+
+def test_hours_by_the_clock_are_those_of_this_run(tmp_path):
+    mine, _, _ = purse(tmp_path, budget=Budget(hours=1e-9))
+    assert "hours by the clock" in mine.used_up()
+
+
+def test_neither_price_nor_budget_is_in_any_address(tmp_path):
+    plain = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0,))
+    runtime = Resources(budget=Budget(money=1), price=Price(gpu_hour=1))
+    paid = plain.model_copy(update={"runtime": runtime})
+    assert [spec.address for _, spec in steps(plain)] == [spec.address for _, spec in steps(paid)]

@@ -1,0 +1,209 @@
+"""Seats, as nodes have them, and the row in which a flow run's steps wait for them; a real step, without a cluster."""
+
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import gone
+
+from effreason.choices import BuiltInModel, FolderHome, Process
+from effreason.errors import UserError
+from effreason.experiment import Experiment
+from effreason.order import Order
+from tasks.launchers import Work
+from tasks.seat import Heard, Mark, Placed, Seat
+
+EXPERIMENT = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
+TALKATIVE = """
+import os, sys, time
+for number in range(3):
+    print(os.environ["CUDA_VISIBLE_DEVICES"], number, flush=True)
+    time.sleep(0.3)
+sys.exit(3)
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Work:
+    order = Order(spec=EXPERIMENT.preparation(), store=FolderHome(path=str(tmp_path)))
+    return Work("prepare", order, "small", "run")
+
+
+def seat_for(script: str) -> Seat:
+    return Seat(Placed("a node", ("2", "3")), Process(), ("-c", textwrap.dedent(script)), 2.0)
+
+
+def heard_to_the_end(seat: Seat, work: Work, mark: Mark) -> Iterator[Heard]:
+    over = False
+    while not over:
+        heard = seat.heard(work, mark)
+        yield heard
+        mark, over = heard.mark, heard.over
+
+
+def texts(heard: list[Heard]) -> list[str]:
+    return [line.text for one in heard for line in one.lines]
+
+
+def test_every_line_of_a_step_is_heard_once_and_how_it_ended(work):
+    heard = list(heard_to_the_end(seat_for(TALKATIVE), work, Mark("first")))
+    assert texts(heard) == ["2,3 0", "2,3 1", "2,3 2"]
+    assert heard[-1].failure is not None and "exit code 3" in heard[-1].failure.happened
+    assert len(heard) > 1 and all(one.failure is None for one in heard[:-1])
+
+
+def test_an_answer_that_got_lost_is_given_again(work):
+    seat = seat_for(TALKATIVE)
+    while not seat.heard(work, Mark("first")).lines:
+        pass
+    assert texts(list(heard_to_the_end(seat, work, Mark("first")))) == ["2,3 0", "2,3 1", "2,3 2"]
+
+
+def test_a_seat_that_was_made_anew_begins_the_step_again(work):
+    before, after = seat_for(TALKATIVE), seat_for(TALKATIVE)
+    mark = before.heard(work, Mark("first")).mark
+    before.leave()
+    heard = list(heard_to_the_end(after, work, mark))
+    assert texts(heard) == ["2,3 0", "2,3 1", "2,3 2"]
+    assert heard[0].mark.seating != mark.seating
+
+
+def test_a_seat_serves_one_step_after_another(work):
+    seat = seat_for(TALKATIVE)
+    first, second = (texts(list(heard_to_the_end(seat, work, Mark(turn)))) for turn in ("first", "second"))
+    assert first == second == ["2,3 0", "2,3 1", "2,3 2"]
+
+
+def test_whoever_leaves_a_seat_leaves_no_process(work):
+    seat = seat_for("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)")
+    while not (lines := seat.heard(work, Mark("first")).lines):
+        pass
+    began = time.monotonic()
+    seat.leave()
+    assert time.monotonic() - began < 2
+    assert gone(int(lines[0].text))
+
+
+def test_a_folder_that_a_node_does_not_have_is_refused(work, tmp_path):
+    elsewhere = work.order.model_copy(update={"store": FolderHome(path=str(tmp_path / "nowhere"))})
+    with pytest.raises(UserError, match="is not there on a node"):
+        list(heard_to_the_end(seat_for(TALKATIVE), Work("prepare", elsewhere, "small", "run"), Mark("first")))
+
+
+# -------------------------------------------------------------------------------------------------------- in a row
+
+
+class Chair:
+    """A seat that comes when the test says so."""
+
+    def __init__(self) -> None:
+        self.good = True
+        self.given_back = False
+        self.there = threading.Event()
+
+    def come(self, within_seconds: float = 0) -> bool:
+        return self.there.wait(min(within_seconds, 0.01))
+
+    def give_back(self) -> None:
+        self.given_back = True
+
+
+class Step(threading.Thread):
+    """Waits for a seat, and keeps it until told to leave."""
+
+    def __init__(self, row: object, claim: object) -> None:
+        super().__init__()
+        self.row, self.claim = row, claim
+        self.seated, self.leave, self.fails, self.stopped = (threading.Event() for _ in range(4))
+        self.seat: Chair | None = None
+        self.start()
+        time.sleep(0.05)
+
+    def run(self) -> None:
+        try:
+            with self.row.seat(self.claim, self.watch) as self.seat:
+                self.seated.set()
+                assert self.leave.wait(10)
+                if self.fails.is_set():
+                    raise InterruptedError
+        except InterruptedError:
+            self.stopped.set()
+
+    def watch(self) -> None:
+        if self.leave.is_set():
+            raise InterruptedError
+
+
+@pytest.fixture
+def chairs() -> list[Chair]:
+    return []
+
+
+@pytest.fixture
+def row(chairs):
+    pytest.importorskip("ray")
+    from tasks.row import Row
+
+    def ask(_: object) -> Chair:
+        chairs.append(Chair())
+        return chairs[-1]
+
+    return Row(ask)
+
+
+def done(step: Step) -> None:
+    step.leave.set()
+    step.join(5)
+    assert not step.is_alive()
+
+
+def test_a_step_leaves_its_seat_to_the_one_that_has_waited_longest(row, chairs):
+    first, second, third = (Step(row, "one GPU") for _ in range(3))
+    chairs[0].there.set()
+    assert first.seated.wait(5) and not second.seated.is_set()
+    done(first)
+    assert second.seated.wait(5) and second.seat is chairs[0]
+    assert not third.seated.is_set()
+    assert chairs[1].given_back, "its own request is withdrawn"
+    done(second)
+    assert third.seated.wait(5) and third.seat is chairs[0]
+    done(third)
+    assert all(chair.given_back for chair in chairs)
+
+
+def test_a_seat_of_another_size_is_not_passed_on(row, chairs):
+    one, other = Step(row, "one GPU"), Step(row, "two GPUs")
+    chairs[0].there.set()
+    assert one.seated.wait(5)
+    done(one)
+    assert chairs[0].given_back and not other.seated.is_set()
+    done(other)
+    assert other.stopped.is_set() and chairs[1].given_back
+
+
+def test_a_seat_on_which_a_step_failed_or_whose_node_was_lost_is_not_passed_on(row, chairs):
+    failing, waiting = Step(row, "one GPU"), Step(row, "one GPU")
+    chairs[0].there.set()
+    assert failing.seated.wait(5)
+    failing.fails.set()
+    done(failing)
+    assert chairs[0].given_back and not waiting.seated.is_set()
+    chairs[1].there.set()
+    assert waiting.seated.wait(5)
+    done(waiting)
+
+
+def test_no_seat_is_kept_for_nobody(row, chairs):
+    """Whoever was to have it may get the one that he asked for himself, or go."""
+    steps = [Step(row, "one GPU") for _ in range(8)]
+    for chair in chairs[:3]:
+        chair.there.set()
+    assert all(step.seated.wait(5) for step in steps[:3])
+    for chair in chairs[3:]:
+        chair.there.set()
+    for step in steps:
+        done(step)
+    assert all(chair.given_back for chair in chairs) and row.taken == 0
