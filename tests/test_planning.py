@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from effreason.catalogue import ON_THE_HUB
-from effreason.choices import BuiltInModel, FullWeights, HubModel, KlInLoss, KlInReward, Lora, NoKl, Qlora
+from effreason.choices import (
+    BuiltInModel,
+    FullWeights,
+    HubModel,
+    KlInLoss,
+    KlInReward,
+    Lora,
+    NoKl,
+    Qlora,
+    Vllm,
+    VllmServer,
+)
 from effreason.errors import UserError
 from effreason.experiment import Experiment, Resources
 from effreason.experiment_file import SHIPPED, load
@@ -17,7 +28,7 @@ from effreason.planning import CPU, GPUS, chosen, keeps_reference, plan, remedie
 from effreason.planning import memory as formulas
 from effreason.planning.devices import GIB, read_answer
 from effreason.planning.duration import decoding_seconds, passes
-from effreason.planning.phases import training_memory
+from effreason.planning.phases import evaluation_memory, training_memory
 from effreason.planning.table import catalogue_table
 from effreason.specs import Training
 
@@ -121,6 +132,17 @@ def test_the_peak_is_that_of_the_fuller_phase_and_with_overlap_of_both():
 def test_keys_and_values_shrink_until_a_generation_fits():
     rows = [training_memory(LLAMA_8B, Training(weights=Lora()), ASKED, gpu).rows for gpu in GPUS.values()]
     assert rows == sorted(rows) and rows[0] < rows[-1]
+
+
+def test_an_engine_beside_the_trainer_takes_a_copy_of_the_weights_and_its_cache_in_every_phase():
+    lora = {"weights": Lora()}
+    beside, away = Training(engine=Vllm(cache_gib=8), **lora), Training(engine=VllmServer(folder="/shared"), **lora)
+    here, elsewhere = (training_memory(LLAMA_8B, training, ASKED, H100) for training in (beside, away))
+    for with_engine, without in zip(here.phases, elsewhere.phases, strict=True):
+        assert with_engine.used - without.used >= 2 * LLAMA_8B.parameters + 8 * GIB
+    halved = training_memory(LLAMA_8B, Training(engine=Vllm(cache_gib=8, tensor_parallel=2), **lora), ASKED, H100)
+    assert here.peak - halved.peak == pytest.approx(1.05 * LLAMA_8B.parameters)
+    assert evaluation_memory(LLAMA_8B, ASKED, H100, Vllm(cache_gib=8)).peak > 2 * LLAMA_8B.parameters + 8 * GIB
 
 
 def test_a_reference_is_kept_for_kl_where_adapters_cannot_be_switched_off():

@@ -130,7 +130,7 @@ def _evaluation_cost(spec: EvaluateSpec, setting: Setting, device: Device, token
         return Cost(generated, None, generated * BYTES_PER_TRANSCRIPT_TOKEN, None)
     longest = max(protocol.max_tokens for protocol in protocols.values())
     asked = Sampling(completions, sum(problems.values()), setting.prompt_tokens, longest)
-    memory = evaluation_memory(known, asked, device)
+    memory = evaluation_memory(known, asked, device, spec.engine)
     size = 2 if device.gpu else 4
     context = asked.prompt_tokens + generated / max(1, completions) / 2
     seconds = decoding_seconds(known, generated, memory.rows, context, size * known.parameters, size, device)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from effreason.catalogue import Shape
-from effreason.choices import FullWeights, SftShortest
+from effreason.choices import Engine, FullWeights, OwnSampler, SftShortest, Vllm, VllmServer
 from effreason.experiment import Resources
 from effreason.planning.devices import GIB, Device
 from effreason.planning.memory import (
@@ -94,10 +94,31 @@ def generation(
     return Phase("generate", (*held, cache, prefill, drawing)), rows
 
 
-def evaluation_memory(known: Shape, asked: Sampling, device: Device) -> Memory:
+def drawn_by(engine: Vllm | VllmServer, held: tuple[Part, ...], asked: Sampling) -> tuple[Phase, int]:
+    """As `generation`, where an engine draws; what it has of its own is in `held`."""
+    rows = engine.rows if isinstance(engine, Vllm) else engine.parallel
+    return Phase("generate", held), min(asked.completions, rows)
+
+
+def engine_parts(known: Shape, engine: Engine, device: Device) -> tuple[Part, ...]:
+    """What an engine in the step's own process holds from the beginning to the end: bfloat16 on a GPU, else float32."""
+    if not isinstance(engine, Vllm):
+        return ()
+    size = 2 if device.gpu else 4
+    return (
+        Part("the engine's weights", size * known.parameters // engine.tensor_parallel),
+        Part("the engine's keys and values", round(engine.cache_gib * GIB)),
+        Part("drawing tokens", drawing_bytes(known, engine.rows)),
+    )
+
+
+def evaluation_memory(known: Shape, asked: Sampling, device: Device, engine: Engine = OwnSampler()) -> Memory:
     """Of an evaluation: bfloat16 on a GPU, else float32."""
     size = 2 if device.gpu else 4
-    phase, rows = generation(known, (Part("weights", size * known.parameters),), asked, size, device)
+    if isinstance(engine, OwnSampler):
+        phase, rows = generation(known, (Part("weights", size * known.parameters),), asked, size, device)
+    else:
+        phase, rows = drawn_by(engine, engine_parts(known, engine, device), asked)
     return Memory((phase,), rows)
 
 
@@ -106,11 +127,14 @@ def training_memory(
 ) -> Memory:
     """Of each process of a training; `asked` is what one process samples in a step."""
     half = in_bfloat16(training, device)
-    held = _held(known, training, half, resources)
+    held = (*_held(known, training, half, resources), *engine_parts(known, training.engine, device))
     copies = Part("bfloat16 copies", autocast_bytes(known, training.weights) if half else 0)
     gathered = Part("gathered weights", weight_bytes(known, training.weights, half) if _sharded(resources) else 0)
     size = state_bytes(training.weights, half)
-    generate, rows = generation(known, _present(*held, copies, gathered), asked, size, device)
+    if isinstance(training.engine, OwnSampler):
+        generate, rows = generation(known, _present(*held, copies, gathered), asked, size, device)
+    else:
+        generate, rows = drawn_by(training.engine, held, asked)
     update = Phase("update", _present(*held, *_learning(known, training, half, asked, device, resources)))
     if not training.overlap:
         return Memory((generate, update), rows)
