@@ -1,6 +1,6 @@
 """Beside a worker, as long as it lives: containers whose purpose is gone are removed, and dead runs go on.
 
-python -m infra.housekeeping
+python -m infra.housekeeping NUMBER-OF-THE-WORKER'S-PROCESS, which has to be the parent
 """
 
 import os
@@ -19,7 +19,7 @@ SECONDS = 15.0
 
 
 def main() -> int:
-    worker = os.getppid()
+    worker = int(sys.argv[1])
     while os.getppid() == worker:
         keep_house()
         _resume_if_possible()

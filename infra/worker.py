@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from effreason.errors import EffreasonError
 from infra.connection import connect
@@ -20,13 +21,16 @@ def main() -> int:
     print(f"Prefect UI: {ui}", flush=True)
     # Plugins are for the command line; in the processes that a worker starts for hooks they end in a traceback.
     environment = {**formatted(os.environ), "PREFECT_PLUGINS_ENABLED": "false"}
-    subprocess.Popen([sys.executable, "-m", "infra.housekeeping"], env=environment)  # it ends with this process
+    _beside("infra.housekeeping", str(os.getpid()), environment=environment)
     if port is not None:
-        subprocess.Popen(
-            [sys.executable, "-m", "tasks.metrics", "--beside-worker"], env=environment
-        )  # as does this one
+        _beside("tasks.metrics", "--beside-worker", str(os.getpid()), environment=environment)
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     os.execve(sys.executable, [*command, "--install-policy", "never"], environment)  # noqa: S606  no shell
+
+
+def _beside(*command: str, environment: Mapping[str, str]) -> None:
+    """Start what ends with this process, which is told by its number: a parent may be gone before one asks for it."""
+    subprocess.Popen([sys.executable, "-m", *command], env=environment)
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def _serve(port: int, over: threading.Event) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tasks.metrics", description="Serve the metrics of this machine.")
-    parser.add_argument("--beside-worker", action="store_true", help="count as a worker, and end with the parent")
+    parser.add_argument("--beside-worker", type=int, metavar="PID", help="count as this worker, and end with it")
     options = parser.parse_args(arguments)
     try:
         port = metrics_port()
@@ -172,12 +172,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if port is None:
         print(f"metrics: {METRICS_PORT} is not set. Set it to a port, such as 9464.", file=sys.stderr)
         return UserError.exit_code
-    parent = os.getppid()
-    book = Book("worker") if options.beside_worker else None
+    worker = options.beside_worker
+    _held = None if worker is None else Book("worker")  # until this process ends
     with serving(port):
         print(f"Metrics: http://{metrics_host()}:{port}/metrics", flush=True)
         try:
-            while book is None or os.getppid() == parent:
+            while worker is None or os.getppid() == worker:
                 time.sleep(1)
         except KeyboardInterrupt:
             pass

@@ -14,6 +14,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos_stack import DEPLOYMENT, Stack, stack
-from chaos_victims import Victims, command
+from chaos_victims import Victims, children
 from s3_server import BUCKET, within
 
 from effreason.choices import S3Home
@@ -31,7 +32,7 @@ from effreason.leasing.ledger import Ledger
 from effreason.store import open_store
 
 NAME = "chaos"
-CHECKPOINT_EVERY = 2
+CHECKPOINT_EVERY = 4
 PAUSES = (6.0, 24.0)
 """Seconds between two kills, at least and at most."""
 LONGEST_SECONDS = 3600
@@ -91,6 +92,8 @@ class Chaos:
         state = self.ended(run)
         self.say(f"the run ended as {self.stack.ask(f'/flow_runs/{run}')['state']}")
         self.settle()
+        if self.stack.trace.exists():
+            shutil.copy(self.stack.trace, self.options.output / "chaos-trace.jsonl")
         return {
             "kills": sum(kills.values()),
             "metrics_equal": state == "COMPLETED" and self.report() == undisturbed,
@@ -125,7 +128,7 @@ class Chaos:
                 "suites": [{"name": "chain-sum", "source": {"kind": "chain-sum"}, "problems": 40}],
             },
             "training": {
-                "steps": self.options.kills,
+                "steps": 2 * self.options.kills,
                 "prompts_per_step": 4,
                 "completions_per_prompt": 8,
                 "learning_rate": 3e-4,
@@ -174,9 +177,10 @@ class Chaos:
                 return
 
     def orphans(self) -> list[str]:
-        """Processes and containers of runs, where none runs; the worker, what keeps its house, and their like stay."""
-        steps = [f"process {pid}" for pid in self.victims.processes() if not is_of_the_worker(pid)]
-        return [*steps, *(f"container {container.short_id}" for container in self.victims.containers())]
+        """Processes and containers of runs, where none runs; the worker that lives and what it keeps beside it stay."""
+        ours = {self.stack.worker.pid, *children(self.stack.worker.pid)}
+        processes = [f"process {pid}" for pid in self.victims.processes() if pid not in ours]
+        return [*processes, *(f"container {container.short_id}" for container in self.victims.containers())]
 
     def slots(self) -> list[str]:
         """Shares of the machine, and places among the runs of the deployment, that are held."""
@@ -212,10 +216,6 @@ def timeless(part: Any) -> Any:
     if isinstance(part, Mapping):
         return {name: timeless(value) for name, value in part.items() if name not in UNLIKE}
     return [timeless(each) for each in part] if isinstance(part, list) else part
-
-
-def is_of_the_worker(pid: int) -> bool:
-    return any(word in command(pid) for word in (b"infra.housekeeping", b"infra.worker", b"worker\0start"))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,12 @@ def marked(mark: bytes) -> Iterator[int]:
                 yield int(folder.name)
 
 
+def children(pid: int) -> set[int]:
+    with suppress(OSError):
+        return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    return set()
+
+
 def command(pid: int) -> bytes:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -272,7 +272,7 @@ def test_every_query_of_the_dashboard_finds_data_of_a_run(place, tmp_path, tmp_p
     configuration = tmp_path / "prometheus.yml"
     settings = CONFIGURATION.read_text().replace("9464", str(port)).replace("15s", "1s")
     configuration.write_text(settings)
-    exporter = [sys.executable, "-m", "tasks.metrics", "--beside-worker"]
+    exporter = [sys.executable, "-m", "tasks.metrics", "--beside-worker", str(os.getpid())]
     with (
         subprocess.Popen(exporter, cwd=ROOT, env=place.environment, stdout=subprocess.DEVNULL) as standing,
         prometheus(binaries, configuration, tmp_path) as server,
