@@ -53,7 +53,7 @@ def test_the_report_has_a_row_for_every_cell_with_intervals(experiment, store, t
     *_, report = steps(experiment)
     store.fetch(store.find(report.spec.address), tmp_path)
     told = json.loads((tmp_path / "report.json").read_text())
-    assert told["schema"] == 2 and told["experiment"] == "small"
+    assert told["schema"] == 3 and told["experiment"] == "small"
     assert [cell["alpha"] for cell in told["cells"]] == [0.0, 0.4]
     for cell in told["cells"]:
         interval = cell["after"]["accuracy"]
