@@ -33,14 +33,14 @@ from effreason.store import open_store
 
 NAME = "chaos"
 CHECKPOINT_EVERY = 4
-PAUSES = (6.0, 24.0)
+PAUSES = (4.0, 16.0)
 """Seconds between two kills, at least and at most."""
 LONGEST_SECONDS = 3600
 SETTLED_SECONDS = 30
 """After which nothing of a run may be left."""
 FINAL = ("COMPLETED", "FAILED", "CANCELLED")
 """A crashed run is no end: the pipeline has it go on."""
-UNLIKE = frozenset({"seconds", "spent", "cost"})
+UNLIKE = frozenset({"costs", "seconds"})
 """Parts of report.json that say how long something took."""
 
 
@@ -84,7 +84,7 @@ class Chaos:
         calm = self.ask("calm")
         state = self.ended(calm)
         assert state == "COMPLETED", f"the undisturbed run ended as {state}"
-        undisturbed, self.calm_seconds = self.report(), time.time() - began
+        undisturbed, self.calm_seconds = self.report("calm"), time.time() - began
         self.stack.trace.unlink()
         self.say(f"the undisturbed run took {self.calm_seconds:.0f} s")
         run = self.ask("disturbed")
@@ -96,7 +96,7 @@ class Chaos:
             shutil.copy(self.stack.trace, self.options.output / "chaos-trace.jsonl")
         return {
             "kills": sum(kills.values()),
-            "metrics_equal": state == "COMPLETED" and self.report() == undisturbed,
+            "metrics_equal": state == "COMPLETED" and self.report("disturbed") == undisturbed,
             "orphans": len(self.orphans()),
             "slots_held": len(self.slots()),
             "steps_lost_max": max(lost(self.stack.trace), default=0),
@@ -165,9 +165,10 @@ class Chaos:
     def state(self, run: str) -> str:
         return self.stack.ask(f"/flow_runs/{run}")["state_type"]
 
-    def report(self) -> Any:
-        """What report.json says, but for how long things took."""
+    def report(self, prefix: str) -> Any:
+        """What report.json says, but for how long things took; it is kept beside the figures."""
         path = self.stack.folder / "runs" / NAME / "report" / "report.json"
+        shutil.copy(path, self.options.output / f"chaos-{prefix}.json")
         return timeless(json.loads(path.read_text()))
 
     def settle(self) -> None:
