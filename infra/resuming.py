@@ -7,7 +7,7 @@ it. So beside each worker (`infra.housekeeping`) somebody looks for
 - runs that this machine began and that no process of it works for;
 - runs that somebody was about to begin, and has not.
 
-Such a run is scheduled again under its own name and number, a little later each time, and finds in the store what it
+Such a run is scheduled again under its own number, a little later each time, and finds in the store what it
 had done.
 """
 
