@@ -47,8 +47,7 @@ class Standing:
 
     @property
     def kind(self) -> str:
-        """Such as `train`."""
-        return self.label.partition(" ")[0]
+        return kind_of(self.label)
 
     @property
     def subject(self) -> str:
@@ -103,6 +102,11 @@ class Board:
         with self._lock:
             known = self._standings.get(label, Standing(label))
             self._standings[label] = replace(known, **changes)
+
+
+def kind_of(label: str) -> str:
+    """Such as `train`, of `train reasoner alpha=0.2 s0`."""
+    return label.partition(" ")[0]
 
 
 def _with_figures(progress: Progress, earlier: Mapping[str, float]) -> Progress:

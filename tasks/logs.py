@@ -11,6 +11,7 @@ from effreason.artifacts import Manifest
 from effreason.cost import spent_on
 from effreason.errors import EffreasonError, UserError
 from effreason.progress import Progress
+from tasks.board import kind_of
 from tasks.process import Stopped
 from tasks.settings import logs_as_json
 
@@ -98,4 +99,4 @@ class JsonLines:
         )
 
     def _log(self, level: Level, event: str, label: str, **fields: object) -> None:
-        log(level, event, **self._known, step=label.partition(" ")[0], label=label, **fields)
+        log(level, event, **self._known, step=kind_of(label), label=label, **fields)

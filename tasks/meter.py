@@ -9,6 +9,7 @@ from effreason.artifacts import Manifest
 from effreason.cost import generated_tokens, spent_on
 from effreason.errors import EffreasonError
 from effreason.progress import Progress
+from tasks.board import kind_of
 from tasks.launching import Listener
 from tasks.process import Stopped
 from tasks.settings import metrics_port
@@ -98,8 +99,3 @@ class Meter:
                 tally.running[kind] -= 1
             tally.outcomes.setdefault(kind, Counter())[outcome] += 1
             self._book.write()
-
-
-def kind_of(label: str) -> str:
-    """Such as `train`, of `train reasoner alpha=0.2 s0`."""
-    return label.partition(" ")[0]

@@ -23,8 +23,8 @@ class Victims:
             "step container": self._step_container,
             "worker": self._worker,
             "worker with all that it began": self._worker_and_all,
-            "Prefect server": lambda: self._daemon(stack.server.pid),
-            "S3 server": lambda: self._daemon(stack.store.pid),
+            "Prefect server": lambda: self._killed(stack.server.pid),
+            "S3 server": lambda: self._killed(stack.store.pid),
         }
 
     def processes(self) -> list[int]:
@@ -49,7 +49,7 @@ class Victims:
         return None
 
     def _worker(self) -> str | None:
-        return None if self._stack.worker.is_dead() else self._daemon(self._stack.worker.pid)
+        return None if self._stack.worker.is_dead() else self._killed(self._stack.worker.pid)
 
     def _worker_and_all(self) -> str | None:
         """As when the container ends in which a worker lives."""
@@ -57,9 +57,6 @@ class Victims:
             return None
         killed = [pid for pid in self.processes() if self._killed(pid)]
         return f"{len(killed)} processes"
-
-    def _daemon(self, pid: int) -> str | None:
-        return self._killed(pid)
 
     def _killed(self, pid: int) -> str | None:
         words = command(pid).replace(b"\0", b" ").decode(errors="replace").strip()
