@@ -5,9 +5,19 @@ from pathlib import Path
 
 
 def alive(pid: int) -> bool:
-    """A zombie, which only waits for its parent to read its exit code, is not."""
+    """Whether any thread of it runs: until the last has ended, the kernel keeps its files open and its locks held.
+
+    A zombie, which only waits for its parent to read its exit code, is not alive.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return any(_runs(thread) for thread in Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _runs(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import alive
 
 from effreason.grading import SECONDS, Graders, gradable, grade, grade_all, shared
 from effreason.grading.extraction import answer_in
@@ -216,7 +217,7 @@ def test_a_worker_that_hangs_is_killed_and_replaced(graders: Graders) -> None:
     assert hanging is not None
     os.kill(hanging, signal.SIGSTOP)
     assert graders.grade("\\boxed{x+x}", "2x").verdict is Verdict.UNJUDGED
-    assert not _alive(hanging)
+    assert not alive(hanging)
     assert graders.grade("\\boxed{x+x}", "2x").verdict is Verdict.RIGHT
     assert worker.pid != hanging
 
@@ -226,7 +227,7 @@ def test_a_worker_that_died_while_idle_costs_no_verdict(graders: Graders) -> Non
     (worker,) = graders._workers
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
-    while _alive(worker.pid) and worker._process is not None and worker._process.poll() is None:
+    while alive(worker.pid) and worker._process is not None and worker._process.poll() is None:
         time.sleep(0.01)
     assert graders.grade("\\boxed{x+x}", "2x").verdict is Verdict.RIGHT
 
@@ -236,7 +237,7 @@ def test_closing_leaves_no_process_and_grading_goes_on_afterwards(graders: Grade
     pid = graders._workers[0].pid
     graders.close()
     assert pid is not None
-    assert not _alive(pid)
+    assert not alive(pid)
     assert graders.grade("\\boxed{x+x}", "2x").verdict is Verdict.RIGHT
 
 
@@ -248,9 +249,9 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
     run = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     pid = int(run.stdout)
     deadline = time.monotonic() + 10
-    while _alive(pid) and time.monotonic() < deadline:
+    while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _alive(pid)
+    assert not alive(pid)
 
 
 def test_threads_may_grade_side_by_side() -> None:
@@ -258,11 +259,3 @@ def test_threads_may_grade_side_by_side() -> None:
     with ThreadPoolExecutor(6) as threads:
         verdicts = [judgement.verdict for judgement in threads.map(lambda pair: grade(*pair), pairs)]
     assert verdicts == [Verdict.WRONG if n % 2 else Verdict.RIGHT for n in range(1, 25)]
-
-
-def _alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended but was not waited for by its parent does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

@@ -145,6 +145,15 @@ def test_a_full_disk_under_the_server_is_a_clear_error_and_the_seal_goes_on_when
         assert_resumed(home, sealed, failed, tmp_path)
 
 
+def exhaust_quota(server: SeaweedFS) -> None:
+    """Less than the bucket holds. The server learns what it holds from its volumes, which tell it every few seconds."""
+    server.shell(f"s3.bucket.quota -name={BUCKET} -op=set -sizeMB=10")
+    for _ in within(seconds=60):
+        if "to read only" in (said := server.shell("lock", "s3.bucket.quota.enforce -apply", "unlock")):
+            return
+    raise AssertionError(f"the quota was not enforced: {said}")
+
+
 def test_an_exhausted_quota_is_a_clear_error_and_the_seal_goes_on_when_it_is_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -152,7 +161,7 @@ def test_an_exhausted_quota_is_a_clear_error_and_the_seal_goes_on_when_it_is_rai
         home = home_on(server, monkeypatch)
         store = SealedStore(S3Shelf(home, IMPATIENT))
         first = seal(store, folder_of(tmp_path / "first", {"weights": secrets.token_bytes(20_000_000)}), seed=99)
-        server.shell(f"s3.bucket.quota -name={BUCKET} -op=set -sizeMB=10", "lock", "s3.bucket.quota.enforce -apply")
+        exhaust_quota(server)
         sealed, failure, failed = fill(store, tmp_path)
         assert sealed == [] and "\n" not in str(failure)
         assert "an exhausted quota answers so" in str(failure)
