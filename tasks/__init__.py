@@ -3,6 +3,7 @@
 launching.py     an artifact from the store, or made by a step
 launchers.py     the seam to what runs a step, and steps as child processes
 process.py       one child process: its lines read, its end made sure of
+scratch.py       the folder of such a step
 container.py     steps as containers
 confinement.py   what a step in a container may reach
 engine.py        the door to the Docker engine

@@ -7,11 +7,9 @@ running.failure()                                  why it ended without manifest
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import Protocol
 
@@ -19,6 +17,7 @@ from effreason.errors import EffreasonError, StepFailure
 from effreason.order import Order
 from tasks.process import Line, child, code_of, lines
 from tasks.process import Process as Child
+from tasks.scratch import scratch
 from tasks.turns import Share
 
 
@@ -72,11 +71,12 @@ class ProcessLauncher:
 
     @contextmanager
     def started(self, work: Work, share: Share) -> Iterator[Running]:
-        with tempfile.TemporaryDirectory(prefix="effreason-order-") as folder:
-            path = Path(folder) / "order.json"
+        with scratch() as own:
+            path = own.folder / "order.json"
             path.write_text(work.order.model_dump_json())
             command = [*self._command, work.order.spec.step, str(path)]
-            with child(command, {**os.environ, **share.environment}, share.descriptors) as process:
+            environment = {**os.environ, **share.environment, "TMPDIR": str(own.folder)}
+            with child(command, environment, (*share.descriptors, own.lock)) as process:
                 yield RunningProcess(work.label, process)
 
     def occupied(self, device: str) -> bool:
