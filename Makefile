@@ -77,7 +77,7 @@ images:
 	infra/images.sh $(or $(ONLY),light train)
 
 reap: .venv/ready
-	@$(BIN)/python -m tasks.reaping
+	@$(BIN)/python -m tasks.supervision.reaping
 
 test-containers: .venv/ready-dev images
 	$(BIN)/pytest -m containers tests/test_images.py tests/test_container.py
@@ -86,7 +86,7 @@ chaos: .venv/ready-dev images
 	$(BIN)/python tests/chaos.py --kills $(KILLS)
 
 stop:
-	@$(BIN)/python -m tasks.server stop
+	@$(BIN)/python -m tasks.local.server stop
 
 clean:
 	rm -rf .venv .venv-vllm build runs *.egg-info

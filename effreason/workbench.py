@@ -19,7 +19,7 @@ from effreason.store import Store
 
 
 class Turn(Frozen):
-    """What a step was given of the machine. Made by `tasks.launching`; read by `provenance`."""
+    """What a step was given of the machine. Made by `tasks.running.launching`; read by `provenance`."""
 
     gpus: float | None = None
     """Of which it has so many, parts added up; None where its launcher does not know."""

@@ -12,8 +12,8 @@ from typing import TypeVar
 from effreason.errors import EffreasonError, StepFailure
 from effreason.experiment import Experiment
 from effreason.experiment_file import prepared
-from tasks import server
-from tasks.logs import as_json, log, tell
+from tasks.display.logs import as_json, log, tell
+from tasks.local import server
 from tasks.settings import formatted
 
 Result = TypeVar("Result")

@@ -21,10 +21,10 @@ from tasks.evaluate import evaluate, evaluate_concise
 from tasks.expected import steps_of_sweep
 from tasks.prepare import prepare
 from tasks.publish import publish
-from tasks.reaping import reap_run
 from tasks.report import report
-from tasks.spending import afforded, refuse_the_rest
-from tasks.supervision import supervised
+from tasks.running.spending import afforded, refuse_the_rest
+from tasks.supervision.attendance import supervised
+from tasks.supervision.reaping import reap_run
 from tasks.train import train
 
 

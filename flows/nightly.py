@@ -23,9 +23,9 @@ from tasks.gate import gate, show
 from tasks.notify import notify
 from tasks.prepare import prepare
 from tasks.promote import promote, reigning
-from tasks.reaping import reap_run
-from tasks.spending import afforded
-from tasks.supervision import supervised
+from tasks.running.spending import afforded
+from tasks.supervision.attendance import supervised
+from tasks.supervision.reaping import reap_run
 from tasks.train import train
 
 

@@ -12,7 +12,7 @@ from effreason.experiment import Experiment
 from effreason.experiment_file import prepared
 from effreason.promotion.night import at_night
 from flows.command import add_usual_options, connect, obeyed, run
-from tasks.logs import as_json, log
+from tasks.display.logs import as_json, log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

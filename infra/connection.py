@@ -2,7 +2,7 @@
 
 import os
 
-from tasks import server
+from tasks.local import server
 
 
 def connect() -> str:

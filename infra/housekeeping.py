@@ -12,7 +12,7 @@ from prefect import get_client
 from prefect.exceptions import PrefectException
 
 from infra.resuming import resume
-from tasks.reaping import keep_house
+from tasks.supervision.reaping import keep_house
 
 SECONDS = 15.0
 """Between two looks."""

@@ -29,7 +29,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Crashed, Scheduled
 
 from infra.zombies import TAG
-from tasks.owner import LABEL, Owner
+from tasks.supervision.owner import LABEL, Owner
 
 MOST = 20
 """Times that one run is taken up: what crashes so often crashes for a reason of its own."""

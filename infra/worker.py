@@ -23,7 +23,7 @@ def main() -> int:
     environment = {**formatted(os.environ), "PREFECT_PLUGINS_ENABLED": "false"}
     _beside("infra.housekeeping", str(os.getpid()), environment=environment)
     if port is not None:
-        _beside("tasks.metrics", "--beside-worker", str(os.getpid()), environment=environment)
+        _beside("tasks.metrics.serving", "--beside-worker", str(os.getpid()), environment=environment)
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     os.execve(sys.executable, [*command, "--install-policy", "never"], environment)  # noqa: S606  no shell
 

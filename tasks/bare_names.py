@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from prefect.plugins import HookContext, SetupResult, register_hook
 
-from tasks import server
+from tasks.local import server
 
 PROGRAMS = ("prefect", "-m")
 """The second is what `python -m prefect` is called until it is found."""

@@ -5,7 +5,7 @@ from prefect import task
 from effreason.artifacts import Evaluation, Policy, Problems
 from effreason.choices import Model
 from effreason.experiment import Experiment
-from tasks.launching import COAT, launch
+from tasks.running.launching import COAT, launch
 
 
 @task(task_run_name="evaluate {label}", **COAT)

@@ -12,8 +12,8 @@ from effreason.experiment import Experiment
 from effreason.promotion.night import before_the_gate, nights_before
 from effreason.specs import Contender, GateSpec
 from effreason.store import open_store
-from tasks.launching import COAT, launch
-from tasks.page import key_of
+from tasks.display.page import key_of
+from tasks.running.launching import COAT, launch
 
 PAGE = "night.md"
 

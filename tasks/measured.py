@@ -14,7 +14,7 @@ from effreason.commands.models import named_model
 from effreason.commands.stores import sealed
 from effreason.experiment import Experiment
 from effreason.store import open_store
-from tasks.page import artifact_browser, key_of
+from tasks.display.page import artifact_browser, key_of
 
 
 class Subject(NamedTuple):

@@ -4,7 +4,7 @@ from prefect import task
 
 from effreason.artifacts import Problems
 from effreason.experiment import Experiment
-from tasks.launching import COAT, launch
+from tasks.running.launching import COAT, launch
 
 
 @task(task_run_name="prepare", **COAT)

@@ -14,9 +14,9 @@ from effreason.errors import StepFailure
 from effreason.experiment import Experiment
 from effreason.specs import ReportSpec
 from effreason.store import open_store
-from tasks.launching import cost_part
-from tasks.page import artifact_browser, key_of
-from tasks.results import rows
+from tasks.display.page import artifact_browser, key_of
+from tasks.display.results import rows
+from tasks.running.launching import cost_part
 
 PAGE = "report.html"
 TABLE = "table.md"

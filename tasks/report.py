@@ -6,7 +6,7 @@ from prefect import task
 
 from effreason.artifacts import Evaluation, Policy, Problems, Report
 from effreason.experiment import CellKey, Experiment
-from tasks.launching import COAT, launch
+from tasks.running.launching import COAT, launch
 
 Measured = tuple[CellKey, Policy, Evaluation, Evaluation]
 """A cell with its policy and the evaluations before and after."""

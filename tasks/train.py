@@ -6,8 +6,8 @@ from prefect import State, task
 
 from effreason.artifacts import Policy, Problems
 from effreason.experiment import CellKey, Experiment
-from tasks.launching import COAT, launch
-from tasks.spending import HeldBack, held_back
+from tasks.running.launching import COAT, launch
+from tasks.running.spending import HeldBack, held_back
 
 
 @task(task_run_name="train {key.label}", **COAT)

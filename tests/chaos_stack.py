@@ -20,7 +20,7 @@ from typing import Any
 from prefect_fixtures import ask
 from s3_server import BUCKET, SeaweedFS, free_ports, make_bucket, wait_for_answer, within
 
-from tasks.server import TRACKING_OFF, Server
+from tasks.local.server import TRACKING_OFF, Server
 
 ROOT = Path(__file__).parent.parent
 DEPLOYMENT = "full-sweep/full-sweep"

@@ -15,10 +15,10 @@ from effreason.experiment import Experiment
 from effreason.progress import Progress
 from effreason.specs import TrainSpec
 from flows.full_sweep import full_sweep
-from tasks import launching
-from tasks.container import ContainerLauncher
-from tasks.launchers import ProcessLauncher, Running, Work
-from tasks.turns import Share
+from tasks.running import launching
+from tasks.running.container import ContainerLauncher
+from tasks.running.launchers import ProcessLauncher, Running, Work
+from tasks.running.turns import Share
 
 __all__ = ["full_sweep"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chaos_stack import Stack
 
-from tasks import engine
+from tasks.running import engine
 
 STEP = b"--until-stdin-closes"
 

@@ -4,7 +4,7 @@ import io
 import json
 
 from effreason.errors import UserError
-from tasks import engine
+from tasks.running import engine
 
 IMAGES = "effreason-tests"
 

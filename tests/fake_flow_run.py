@@ -14,8 +14,8 @@ import time
 
 from effreason.choices import BuiltInModel
 from effreason.experiment import Experiment, Resources
-from tasks.process import child
-from tasks.turns import Turns
+from tasks.running.process import child
+from tasks.running.turns import Turns
 
 EXPERIMENT = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
 TRAINING = EXPERIMENT.fine_tuning(next(EXPERIMENT.cells()), EXPERIMENT.preparation().address)

@@ -91,7 +91,7 @@ def completions(accuracy: float, tokens: float, chance: random.Random) -> Iterat
 def run() -> int:
     """Prefect's settings must be in the environment."""
     from flows.nightly_command import main
-    from tasks import launching
+    from tasks.running import launching
 
     launching.STEP = (sys.executable, __file__)
     return main()

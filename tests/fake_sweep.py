@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from flows.command import main
-from tasks import launching
+from tasks.running import launching
 
 launching.STEP = (sys.executable, str(Path(__file__).with_name("fake_step.py")))
 sys.exit(main())

@@ -92,7 +92,7 @@ def tokens_at(alpha: float) -> float:
 def run() -> int:
     """Prefect's settings must be in the environment."""
     from flows.command import main
-    from tasks import launching
+    from tasks.running import launching
 
     launching.STEP = (sys.executable, __file__)
     return main()

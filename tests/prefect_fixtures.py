@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tasks.server import TRACKING_OFF, Server, ensure_server, stop
+from tasks.local.server import TRACKING_OFF, Server, ensure_server, stop
 
 BUSY_SECONDS = 20
 """For which the server's SQLite may let a request wait on a busy machine."""

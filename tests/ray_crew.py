@@ -15,8 +15,8 @@ from effreason.artifacts import Problems
 from effreason.choices import BuiltInModel, FolderHome, Ray
 from effreason.errors import EffreasonError
 from effreason.experiment import CellKey, Experiment, Resources
-from tasks import launching
-from tasks.launching import Crew, launch
+from tasks.running import launching
+from tasks.running.launching import Crew, launch
 
 FAKE_STEP = Path(__file__).with_name("fake_step.py")
 

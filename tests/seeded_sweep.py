@@ -12,7 +12,7 @@ from typing import Any
 from fake_flow_run import say
 
 from flows.command import main
-from tasks import launching
+from tasks.running import launching
 
 trace, seconds = sys.argv[1:3]
 del sys.argv[1:3]

@@ -9,7 +9,7 @@ from pathlib import Path
 import fake_flow_run
 
 from flows.command import main
-from tasks import launching
+from tasks.running import launching
 
 FAKE_STEP = Path(__file__).with_name("fake_step.py")
 STEP = f"""

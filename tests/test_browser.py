@@ -15,8 +15,8 @@ from effreason.artifacts import Report
 from effreason.choices import FolderHome
 from effreason.errors import StepFailure
 from effreason.store.folder import FolderStore
-from tasks import browser
-from tasks.posts import Post
+from tasks.local import browser
+from tasks.local.posts import Post
 
 
 @pytest.fixture

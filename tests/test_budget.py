@@ -21,7 +21,7 @@ from effreason.specs import TrainSpec
 from effreason.store import open_store
 from effreason.store.folder import FolderStore
 from effreason.workbench import Runtime, Turn
-from tasks.spending import HELD_BACK, HeldBack, Purse
+from tasks.running.spending import HELD_BACK, HeldBack, Purse
 
 
 def with_budget(place, budget: str) -> None:

@@ -22,9 +22,10 @@ from effreason.choices import BuiltInModel, Container, FolderHome, S3Home
 from effreason.errors import StepFailure, UserError
 from effreason.experiment import Data, Experiment, Resources
 from effreason.store import open_store
-from tasks import engine, reaping
-from tasks.launching import Crew, launch
-from tasks.process import Stopped
+from tasks.running import engine
+from tasks.running.launching import Crew, launch
+from tasks.running.process import Stopped
+from tasks.supervision import reaping
 
 pytestmark = [
     pytest.mark.containers,
@@ -246,7 +247,7 @@ def test_where_no_engine_answers_the_process_launcher_is_named(experiment, monke
 PARENT = """
 import sys
 from effreason.experiment import Experiment
-from tasks.launching import Crew
+from tasks.running.launching import Crew
 experiment = Experiment.model_validate_json(sys.argv[1])
 with Crew(experiment) as crew:
     crew.artifact("prepare", experiment.preparation())

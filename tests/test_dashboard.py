@@ -17,11 +17,11 @@ from effreason.experiment import Experiment
 from effreason.planning import steps
 from effreason.progress import Progress
 from effreason.specs import Spec
-from tasks.board import Board, Standing, State
-from tasks.dashboard import Dashboard, lines_of
-from tasks.page import key_of, level_of
-from tasks.process import Stopped
-from tasks.remaining import Seconds, Unknown, remaining
+from tasks.display.board import Board, Standing, State
+from tasks.display.dashboard import Dashboard, lines_of
+from tasks.display.page import key_of, level_of
+from tasks.display.remaining import Seconds, Unknown, remaining
+from tasks.running.process import Stopped
 
 EXPERIMENT = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0, 0.4))
 SPECS = {node.label: node.spec for node in steps(EXPERIMENT)}

@@ -15,7 +15,7 @@ import pytest
 from prefect_fixtures import ask
 from processes import alive
 
-from tasks.server import TRACKING_OFF, Server
+from tasks.local.server import TRACKING_OFF, Server
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent

@@ -15,7 +15,7 @@ from fake_step import REPORT_FILES
 from prefect_fixtures import ask
 from processes import alive
 
-from tasks.server import Server
+from tasks.local.server import Server
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENT = """

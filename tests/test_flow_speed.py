@@ -21,7 +21,7 @@ from effreason.order import Order
 from effreason.planning import steps
 from effreason.store import Store, open_store
 from effreason.workbench import Runtime
-from tasks.server import Server
+from tasks.local.server import Server
 
 ROOT = Path(__file__).parent.parent
 CELLS = 100

@@ -3,7 +3,7 @@
 import pytest
 from engine_fixtures import no_engine
 
-from tasks import engine
+from tasks.running import engine
 
 pytestmark = [
     pytest.mark.containers,

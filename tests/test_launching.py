@@ -22,9 +22,9 @@ from effreason.experiment import Experiment, Resources
 from effreason.order import Order
 from effreason.progress import Progress
 from effreason.specs import Spec
-from tasks import launching
-from tasks.launching import Crew, launch, worth_another_try
-from tasks.process import Stopped
+from tasks.running import launching
+from tasks.running.launching import Crew, launch, worth_another_try
+from tasks.running.process import Stopped
 
 FAKE_STEP = Path(__file__).with_name("fake_step.py")
 
@@ -236,7 +236,7 @@ def test_a_stopped_step_may_save_its_work_first(experiment, step, tmp_path):
 
 
 def test_a_step_that_will_not_listen_is_killed_with_its_children(experiment, step, tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.process.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("tasks.running.process.GRACE_SECONDS", 0.5)
     step(
         f"""
         import os, signal, subprocess, sys, time
@@ -288,7 +288,7 @@ PARENT = """
 import os, sys
 from pathlib import Path
 from effreason.experiment import Experiment
-from tasks import launching
+from tasks.running import launching
 launching.STEP = (sys.executable, "-uc", Path(sys.argv[2]).read_text(), *sys.argv[3:])
 experiment = Experiment.model_validate_json(sys.argv[1])
 with launching.Crew(experiment) as crew:
@@ -363,7 +363,7 @@ def test_no_more_steps_run_side_by_side_than_there_are_turns(experiment, step, t
 
 def test_the_cores_are_divided_among_the_steps_and_each_sees_one_gpu(experiment, step, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-77")
-    monkeypatch.setattr("tasks.turns.usable_cores", lambda: 8)
+    monkeypatch.setattr("tasks.running.turns.usable_cores", lambda: 8)
     step(
         f"""
         import os, shutil, sys, time

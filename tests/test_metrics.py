@@ -28,10 +28,10 @@ from effreason.progress import Progress
 from effreason.provenance import provenance
 from effreason.specs import Training, TrainSpec
 from effreason.workbench import Runtime, Turn
-from tasks.logs import JsonLines
-from tasks.meter import Meter, metered
-from tasks.metrics import Machine, serving
-from tasks.process import Stopped
+from tasks.display.logs import JsonLines
+from tasks.metrics.meter import Meter, metered
+from tasks.metrics.serving import Machine, serving
+from tasks.running.process import Stopped
 from tasks.settings import METRICS_PORT, metrics_port
 
 ROOT = Path(__file__).parent.parent
@@ -118,8 +118,8 @@ def test_failures_and_stops_are_told_apart_and_end_what_ran():
 
 def test_counts_outlive_a_killed_run_and_what_ran_there_runs_no_more():
     script = (
-        "from tasks.meter import Meter; meter = Meter(); meter.began('train a'); meter.began('train b');"
-        "meter.failed('train b', __import__('tasks.process').process.Stopped()); print('there', flush=True);"
+        "from tasks.metrics.meter import Meter; meter = Meter(); meter.began('train a'); meter.began('train b');"
+        "from tasks.running.process import Stopped; meter.failed('train b', Stopped()); print('there', flush=True);"
         "__import__('time').sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
@@ -272,7 +272,7 @@ def test_every_query_of_the_dashboard_finds_data_of_a_run(place, tmp_path, tmp_p
     configuration = tmp_path / "prometheus.yml"
     settings = CONFIGURATION.read_text().replace("9464", str(port)).replace("15s", "1s")
     configuration.write_text(settings)
-    exporter = [sys.executable, "-m", "tasks.metrics", "--beside-worker", str(os.getpid())]
+    exporter = [sys.executable, "-m", "tasks.metrics.serving", "--beside-worker", str(os.getpid())]
     with (
         subprocess.Popen(exporter, cwd=ROOT, env=place.environment, stdout=subprocess.DEVNULL) as standing,
         prometheus(binaries, configuration, tmp_path) as server,

@@ -20,7 +20,7 @@ from effreason.experiment_file import load
 from effreason.promotion.champion import Champion
 from effreason.promotion.night import at_night
 from effreason.store import open_store
-from tasks.server import Server
+from tasks.local.server import Server
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENT = """

@@ -15,7 +15,7 @@ from ray_cluster import ADDRESS, RayCluster, needs_ray
 from traces import leased_while_waited_for, overlaps, spans
 
 from flows.command import TERMINAL
-from tasks.server import run_environment
+from tasks.local.server import run_environment
 
 SWEEP = Path(__file__).with_name("seeded_sweep.py")
 EXPERIMENT = """

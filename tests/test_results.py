@@ -9,7 +9,7 @@ from effreason.artifacts import Manifest, Report
 from effreason.specs import ReportSpec
 from effreason.steps import produce
 from effreason.store.folder import FolderStore
-from tasks.results import BASE, Row, rows
+from tasks.display.results import BASE, Row, rows
 
 SWEEP = MadeUp(models=("reasoner", "another-model"), alphas=(0.0, 0.4), problems=20, validation=10, samples=2, steps=4)
 BROWSER = "http://127.0.0.1:4280"

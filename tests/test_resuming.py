@@ -17,7 +17,7 @@ from prefect_fixtures import ask
 from processes import alive, gone
 
 from infra import resuming
-from tasks.server import Server
+from tasks.local.server import Server
 
 ROOT = Path(__file__).parent.parent
 FLOW = '''
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from tasks.deployed import settle_in
+from tasks.supervision.deployed import settle_in
 
 
 @flow

@@ -16,9 +16,9 @@ from processes import gone
 from effreason.choices import BuiltInModel, FolderHome
 from effreason.experiment import Experiment
 from effreason.order import Order
-from tasks.launchers import ProcessLauncher, Work
-from tasks.scratch import PREFIX, scratch
-from tasks.turns import Share
+from tasks.running.launchers import ProcessLauncher, Work
+from tasks.running.scratch import PREFIX, scratch
+from tasks.running.turns import Share
 
 STEP = """
 import json, os, sys, tempfile, threading, time

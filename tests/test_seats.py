@@ -13,8 +13,8 @@ from effreason.choices import BuiltInModel, FolderHome, Process
 from effreason.errors import UserError
 from effreason.experiment import Experiment
 from effreason.order import Order
-from tasks.launchers import Work
-from tasks.seat import Heard, Mark, Placed, Seat
+from tasks.ray.seat import Heard, Mark, Placed, Seat
+from tasks.running.launchers import Work
 
 EXPERIMENT = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
 TALKATIVE = """
@@ -145,7 +145,7 @@ def chairs() -> list[Chair]:
 @pytest.fixture
 def row(chairs):
     pytest.importorskip("ray")
-    from tasks.row import Row
+    from tasks.ray.row import Row
 
     def ask(_: object) -> Chair:
         chairs.append(Chair())

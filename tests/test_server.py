@@ -14,7 +14,7 @@ import pytest
 from processes import alive
 
 from effreason.errors import UserError
-from tasks import server
+from tasks.local import server
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def command(word: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "tasks.server", word], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "tasks.local.server", word], cwd=ROOT, capture_output=True, text=True)
 
 
 def test_without_a_server_there_is_nothing_to_show_or_stop(home):
@@ -51,7 +51,9 @@ def test_what_a_kill_left_behind_is_not_taken_for_a_server(home):
 def test_of_two_that_start_at_once_one_server_comes(home):
     began = time.monotonic()
     starting = [
-        subprocess.Popen([sys.executable, "-m", "tasks.server", "start"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-m", "tasks.local.server", "start"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     told = [process.communicate(timeout=90)[0] for process in starting]

@@ -21,8 +21,8 @@ from effreason.leasing.folder import leases_folder
 from effreason.leasing.ledger import Ledger
 from effreason.leasing.records import CORES
 from effreason.specs import EvaluateSpec, Spec
-from tasks.process import Stopped
-from tasks.turns import Turns
+from tasks.running.process import Stopped
+from tasks.running.turns import Turns
 
 SWEEP = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
 KEY = next(SWEEP.cells())
@@ -38,7 +38,7 @@ FLOW_RUN = Path(__file__).with_name("fake_flow_run.py")
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of one with four GPUs and a queue of its own."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("tasks.turns.usable_cores", lambda: 8)
+    monkeypatch.setattr("tasks.running.turns.usable_cores", lambda: 8)
     environment = {"EFFREASON_LEASES": str(tmp_path / "leases"), "EFFREASON_FAKE_GPUS": "4"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -18,7 +18,7 @@ from prefect_fixtures import ask
 from processes import alive
 from test_deployments import BIN, ROOT, Place, until
 
-from tasks.server import Server
+from tasks.local.server import Server
 
 PAGES = ("README.md", "docs/deployment.md", "docs/nightly.md")
 LINE = re.compile(r"^ {4}((?:\S*/)?(?:make (?:deploy|worker)|prefect) ?.*?)(?: +#.*)?$", re.MULTILINE)

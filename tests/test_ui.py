@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from prefect_fixtures import ask
 
-from tasks import server
-from tasks.posts import Post
+from tasks.local import server
+from tasks.local.posts import Post
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -18,7 +18,7 @@ CHUNK_BYTES = 1 << 16
 
 
 class Handover(Frozen):
-    """One line of JSON. Made by `tasks.container`; read by `effreason step STEP -`."""
+    """One line of JSON. Made by `tasks.running.container`; read by `effreason step STEP -`."""
 
     order: Order
     environment: dict[str, str] = {}

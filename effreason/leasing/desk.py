@@ -44,7 +44,7 @@ class Slip:
 
 @dataclass(frozen=True)
 class Granted:
-    """What a step has. Made by `Desk`; read by `tasks.turns`."""
+    """What a step has. Made by `Desk`; read by `tasks.running.turns`."""
 
     parts: dict[str, float]
     paper: Paper

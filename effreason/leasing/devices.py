@@ -21,7 +21,7 @@ NODES = Path("/dev")
 
 
 class Gpu(Frozen):
-    """Made here; read by `tasks.turns` and `effreason gpus`."""
+    """Made here; read by `tasks.running.turns` and `effreason gpus`."""
 
     uuid: str
     """Of an instance, where the GPU is divided into some."""

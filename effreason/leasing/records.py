@@ -15,7 +15,7 @@ Part = Annotated[float, Field(gt=0, le=1)]
 
 
 class Holder(Frozen):
-    """Who waits for devices or has them. Made by `tasks.turns`; read by people."""
+    """Who waits for devices or has them. Made by `tasks.running.turns`; read by people."""
 
     user: str
     process: int

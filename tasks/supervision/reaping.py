@@ -1,9 +1,9 @@
-"""Containers whose purpose is gone are removed: `python -m tasks.reaping [--every SECONDS]`.
+"""Containers whose purpose is gone are removed: `python -m tasks.supervision.reaping [--every SECONDS]`.
 
 A step's own launcher removes its container, and a container whose launcher dies ends by itself. What is left then, and
-what an engine that was away has kept, is found here by the labels that `tasks.container` writes: by the hooks of a flow
-that failed, crashed or was cancelled, which Prefect may run in another process; and by a janitor, when a worker or a
-flow begins and every so often.
+what an engine that was away has kept, is found here by the labels that `tasks.running.container` writes: by the hooks
+of a flow that failed, crashed or was cancelled, which Prefect may run in another process; and by a janitor, when a
+worker or a flow begins and every so often.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from prefect.exceptions import ObjectNotFound
 from effreason.choices import Container
 from effreason.errors import EffreasonError, UserError
 from effreason.experiment import Experiment
-from tasks import engine
-from tasks.engine import EngineFailure
-from tasks.owner import Owner
+from tasks.running import engine
+from tasks.running.engine import EngineFailure
+from tasks.supervision.owner import Owner
 
 JANITOR_SECONDS = 60.0
 
@@ -115,7 +115,8 @@ def _tell(reaped: list[str]) -> None:
 def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m tasks.reaping", description="Remove containers of steps whose launcher or whose run is gone."
+        prog="python -m tasks.supervision.reaping",
+        description="Remove containers of steps whose launcher or whose run is gone.",
     )
     parser.add_argument("--every", type=float, metavar="SECONDS", help="again and again, until Ctrl-C")
     every = parser.parse_args().every

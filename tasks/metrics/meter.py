@@ -9,11 +9,11 @@ from effreason.artifacts import Manifest
 from effreason.cost import generated_tokens, spent_on
 from effreason.errors import EffreasonError
 from effreason.progress import Progress
-from tasks.board import kind_of
-from tasks.launching import Listener
-from tasks.process import Stopped
+from tasks.display.board import kind_of
+from tasks.metrics.tally import Book, Durations, Outcome
+from tasks.running.launching import Listener
+from tasks.running.process import Stopped
 from tasks.settings import metrics_port
-from tasks.tally import Book, Durations, Outcome
 
 SECONDS_BETWEEN_WRITES = 1.0
 """Of what has only gone further; whatever begins or ends is written at once."""
@@ -26,7 +26,7 @@ def metered() -> Iterator[tuple[Listener, ...]]:
     if port is None:
         yield ()
         return
-    from tasks.metrics import serving
+    from tasks.metrics.serving import serving
 
     with serving(port):
         meter = Meter()
@@ -37,7 +37,7 @@ def metered() -> Iterator[tuple[Listener, ...]]:
 
 
 class Meter:
-    """A `tasks.launching.Listener` that counts."""
+    """A `tasks.running.launching.Listener` that counts."""
 
     def __init__(self) -> None:
         self._book = Book("run")

@@ -12,7 +12,7 @@ from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 
 from effreason.errors import StepFailure, UserError
-from tasks.owner import LABEL
+from tasks.supervision.owner import LABEL
 
 STEP_LABEL = f"{LABEL}step"
 RUN_LABEL = f"{LABEL}flow-run"

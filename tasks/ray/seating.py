@@ -21,13 +21,13 @@ from effreason.planning.layout import gpus_of
 from effreason.progress import Line as Protocol
 from effreason.progress import Progress
 from effreason.specs import Spec
-from tasks.cluster import Claim, Cluster, RemoteSeat
-from tasks.launchers import Running, Work
-from tasks.process import Line, Stopped
-from tasks.room import Room
-from tasks.row import Row
-from tasks.seat import Mark
-from tasks.turns import Share, runtime_of
+from tasks.ray.cluster import Claim, Cluster, RemoteSeat
+from tasks.ray.row import Row
+from tasks.ray.seat import Mark
+from tasks.running.launchers import Running, Work
+from tasks.running.process import Line, Stopped
+from tasks.running.room import Room
+from tasks.running.turns import Share, runtime_of
 
 PATIENCE_SECONDS = 30.0
 """After which a run without a single seat says what it waits for."""
@@ -41,7 +41,7 @@ class Seated(Share):
 
 
 class ClusterTurns:
-    """The turns of one flow run on a cluster: what `tasks.turns.Turns` is on one machine."""
+    """The turns of one flow run on a cluster: what `tasks.running.turns.Turns` is on one machine."""
 
     def __init__(self, resources: Resources, engine: Ray, arguments: Sequence[str]) -> None:
         """`arguments` follow the interpreter of a node where a step is a process.

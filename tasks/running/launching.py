@@ -28,14 +28,14 @@ from effreason.progress import Fault, Progress
 from effreason.specs import Spec
 from effreason.store import open_store
 from effreason.workbench import Turn
-from tasks.container import ContainerLauncher
-from tasks.launchers import Launcher, ProcessLauncher, Running, Work
-from tasks.process import Stopped
-from tasks.spending import Purse
-from tasks.turns import Turns
+from tasks.running.container import ContainerLauncher
+from tasks.running.launchers import Launcher, ProcessLauncher, Running, Work
+from tasks.running.process import Stopped
+from tasks.running.spending import Purse
+from tasks.running.turns import Turns
 
 if TYPE_CHECKING:
-    from tasks.seating import ClusterTurns
+    from tasks.ray.seating import ClusterTurns
 
 STEP = (sys.executable, "-m", "effreason", "step", "--until-stdin-closes")
 """The command to which the step's name and the path of its order are added."""
@@ -189,7 +189,7 @@ def launcher_of(experiment: Experiment) -> Launcher:
     """That which the experiment asks for."""
     if isinstance(experiment.runtime.engine, Ray):
         require("ray", "ray", "Running steps on a Ray cluster")
-        from tasks.seating import SeatLauncher
+        from tasks.ray.seating import SeatLauncher
 
         return SeatLauncher()
     choice = experiment.runtime.launcher
@@ -199,7 +199,7 @@ def launcher_of(experiment: Experiment) -> Launcher:
 def turns_of(experiment: Experiment, flow_run: str, launcher: Launcher) -> "Turns | ClusterTurns":
     """On this machine, or on the cluster that the experiment names."""
     if isinstance(experiment.runtime.engine, Ray):
-        from tasks.seating import ClusterTurns
+        from tasks.ray.seating import ClusterTurns
 
         return ClusterTurns(experiment.runtime, experiment.runtime.engine, STEP[1:])
     return Turns(experiment.runtime, experiment.name, flow_run, launcher.occupied)

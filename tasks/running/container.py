@@ -19,13 +19,13 @@ from typing import Any
 from effreason.choices import Container
 from effreason.commands.handover import Handover
 from effreason.errors import EffreasonError, StepFailure
-from tasks import engine
-from tasks.confinement import Confinement, confinement
-from tasks.engine import EngineFailure
-from tasks.launchers import Running, Work, ended_by
-from tasks.owner import LABEL, Owner
-from tasks.process import CHUNK_BYTES, TICK_SECONDS, Line, Stopped, line_of
-from tasks.turns import Share
+from tasks.running import engine
+from tasks.running.confinement import Confinement, confinement
+from tasks.running.engine import EngineFailure
+from tasks.running.launchers import Running, Work, ended_by
+from tasks.running.process import CHUNK_BYTES, TICK_SECONDS, Line, Stopped, line_of
+from tasks.running.turns import Share
+from tasks.supervision.owner import LABEL, Owner
 
 HEADER = struct.Struct(">BxxxL")
 """Before each piece of output: from which stream it is, and how long."""

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from effreason.leasing.folder import MODE, leases_folder
-from tasks.posts import Post
+from tasks.local.posts import Post
 
 Outcome = Literal["made", "found", "failed", "stopped"]
 BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 3 * 3600.0, 12 * 3600.0, 48 * 3600.0)
@@ -38,7 +38,7 @@ class Durations(BaseModel):
 
 
 class Tally(BaseModel):
-    """Of one run, by the kind of step. Made by `tasks.meter`; read by `tasks.metrics`."""
+    """Of one run, by the kind of step. Made by `tasks.metrics.meter`; read by `tasks.metrics.serving`."""
 
     outcomes: dict[str, Counter[str]] = {}
     durations: dict[str, Durations] = {}

@@ -1,7 +1,7 @@
 """Whatever ends the flow ends its steps: a failure, Ctrl-C, SIGTERM, or the word Cancel in the UI.
 
-The death of this process, even by SIGKILL, is left to the pipes of `tasks.process` and `tasks.container`, and what is
-left behind even then to `tasks.reaping`.
+The death of this process, even by SIGKILL, is left to the pipes of `tasks.running.process` and
+`tasks.running.container`, and what is left behind even then to `tasks.supervision.reaping`.
 """
 
 import functools
@@ -16,14 +16,14 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
 from effreason.experiment import Experiment
-from tasks.board import Board
-from tasks.cancelling import watching
-from tasks.deployed import settle_in
-from tasks.display import shown
-from tasks.launching import Crew
-from tasks.meter import metered
-from tasks.page import Page
-from tasks.reaping import janitor
+from tasks.display.board import Board
+from tasks.display.page import Page
+from tasks.display.terminal import shown
+from tasks.metrics.meter import metered
+from tasks.running.launching import Crew
+from tasks.supervision.cancelling import watching
+from tasks.supervision.deployed import settle_in
+from tasks.supervision.reaping import janitor
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -20,9 +20,9 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from effreason.choices import Launcher, Ray
 from effreason.errors import StepFailure, UserError
-from tasks.launchers import Work
-from tasks.process import GRACE_SECONDS, TICK_SECONDS, Stopped
-from tasks.seat import Heard, Mark, Placed, Seat
+from tasks.ray.seat import Heard, Mark, Placed, Seat
+from tasks.running.launchers import Work
+from tasks.running.process import GRACE_SECONDS, TICK_SECONDS, Stopped
 
 QUESTIONS_AT_ONCE = 4
 """One for what the step says, one that ends it, and room for those that Ray asks again."""

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tasks.cluster import Claim, RemoteSeat
-from tasks.process import TICK_SECONDS
+from tasks.ray.cluster import Claim, RemoteSeat
+from tasks.running.process import TICK_SECONDS
 
 
 class Row:

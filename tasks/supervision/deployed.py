@@ -11,7 +11,7 @@ from prefect import get_client
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 from prefect.runtime import deployment, flow_run
 
-from tasks.owner import Owner
+from tasks.supervision.owner import Owner
 
 
 def settle_in() -> None:

@@ -16,11 +16,11 @@ from effreason.artifacts import Manifest
 from effreason.errors import EffreasonError
 from effreason.experiment import Experiment
 from effreason.progress import Progress
-from tasks.board import Board
-from tasks.browser import address_of
-from tasks.dashboard import Dashboard
-from tasks.display import figures_of
-from tasks.pinned import Pinned, Shown
+from tasks.display.board import Board
+from tasks.display.dashboard import Dashboard
+from tasks.display.pinned import Pinned, Shown
+from tasks.display.terminal import figures_of
+from tasks.local.browser import address_of
 
 REFRESH_SECONDS = 5.0
 LEVELS = (
@@ -31,7 +31,7 @@ LEVELS = (
 
 
 class Page:
-    """A `tasks.launching.Listener` inside of a flow run.
+    """A `tasks.running.launching.Listener` inside of a flow run.
 
     What is to be shown is sent by a thread: Prefect's client tries for a minute to reach a server that is away, and no
     step shall wait for that. A step that was found in the store has a line in the dashboard and no artifact of its own.

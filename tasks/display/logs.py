@@ -11,8 +11,8 @@ from effreason.artifacts import Manifest
 from effreason.cost import spent_on
 from effreason.errors import EffreasonError, UserError
 from effreason.progress import Progress
-from tasks.board import kind_of
-from tasks.process import Stopped
+from tasks.display.board import kind_of
+from tasks.running.process import Stopped
 from tasks.settings import logs_as_json
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -48,7 +48,7 @@ def tell(sentence: str, event: str, **fields: object) -> None:
 
 
 class JsonLines:
-    """A `tasks.launching.Listener` in the place of the display."""
+    """A `tasks.running.launching.Listener` in the place of the display."""
 
     def __init__(self, experiment: str) -> None:
         from prefect.runtime import flow_run  # not with this module, which is there before Prefect reads its settings

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tasks.board import Standing, State
+from tasks.display.board import Standing, State
 
 KINDS = ("train", "evaluate")
 """What takes long."""

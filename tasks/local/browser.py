@@ -20,8 +20,8 @@ from effreason.browsing import ArtifactServer
 from effreason.choices import FolderHome, Home
 from effreason.errors import EffreasonError, StepFailure
 from effreason.store import open_store
-from tasks import server
-from tasks.posts import Post, recalled
+from tasks.local import server
+from tasks.local.posts import Post, recalled
 
 ARTIFACTS_URL = "EFFREASON_ARTIFACTS_URL"
 USUAL_PORT = 4280
@@ -65,7 +65,7 @@ def ensure_browser(home: Home) -> Browser:
         if (browser := running(home)) is not None:
             return browser
         if not called:
-            called.append(post.call("tasks.browser", TypeAdapter[Home](Home).dump_json(_placed(home)).decode()))
+            called.append(post.call("tasks.local.browser", TypeAdapter[Home](Home).dump_json(_placed(home)).decode()))
         elif recalled(called) and not post.held():
             break
         time.sleep(POLL_SECONDS)
@@ -127,4 +127,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except EffreasonError as error:
-        sys.exit(f"tasks.browser: {error}")
+        sys.exit(f"tasks.local.browser: {error}")

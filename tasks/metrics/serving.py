@@ -1,10 +1,10 @@
 """The metrics of all runs and workers of this machine at one address, for Prometheus: docs/observability.md.
 
-    python -m tasks.metrics            until Ctrl-C, between runs as well; a worker starts one by itself
+    python -m tasks.metrics.serving            until Ctrl-C, between runs as well; a worker starts one by itself
 
-Every process for which EFFREASON_METRICS_PORT is set keeps a tally of its own (`tasks.tally`) and tries to listen at
-the port; the one that gets it serves the tallies of all, and when it ends another takes its place. Queue and leases are
-those of the machine.
+Every process for which EFFREASON_METRICS_PORT is set keeps a tally of its own (`tasks.metrics.tally`) and tries to
+listen at the port; the one that gets it serves the tallies of all, and when it ends another takes its place. Queue and
+leases are those of the machine.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from effreason.leasing.devices import machine_gpus
 from effreason.leasing.folder import leases_folder
 from effreason.leasing.ledger import Ledger
 from effreason.specs import StepName
+from tasks.metrics.tally import BOUNDS, Book, Durations, Kept, Outcome, Tally, tallies
 from tasks.settings import METRICS_PORT, metrics_host, metrics_port
-from tasks.tally import BOUNDS, Book, Durations, Kept, Outcome, Tally, tallies
 
 KINDS = sorted(get_args(StepName))
 OUTCOMES = get_args(Outcome)
@@ -161,7 +161,9 @@ def _serve(port: int, over: threading.Event) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tasks.metrics", description="Serve the metrics of this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks.metrics.serving", description="Serve the metrics of this machine."
+    )
     parser.add_argument("--beside-worker", type=int, metavar="PID", help="count as this worker, and end with it")
     options = parser.parse_args(arguments)
     try:

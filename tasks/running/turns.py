@@ -21,8 +21,8 @@ from effreason.leasing.records import CORES, Claim, Holder, Ticket
 from effreason.planning.layout import gpus_of
 from effreason.specs import Spec
 from effreason.workbench import Runtime
-from tasks.process import Stopped
-from tasks.room import Room
+from tasks.running.process import Stopped
+from tasks.running.room import Room
 
 MOST_ON_CPUS = 4
 """Steps side by side that an experiment gets unasked on a machine without a GPU."""

@@ -12,9 +12,9 @@ from effreason.artifacts import Evaluation, Interval, Measures
 from effreason.commands.measured import count, percent
 from effreason.experiment import Experiment
 from effreason.progress import Progress
-from tasks.board import Board, Standing, State
-from tasks.display import clock
-from tasks.remaining import Seconds, remaining
+from tasks.display.board import Board, Standing, State
+from tasks.display.remaining import Seconds, remaining
+from tasks.display.terminal import clock
 
 NOTE = (
     "Tokens of a completion; brackets: 95% confidence intervals over problems. Figures in *italics* are of the latest "

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tasks.process import Stopped
+from tasks.running.process import Stopped
 
 LEAVING_SECONDS = 15.0
 """More than the grace that a stopped step has."""

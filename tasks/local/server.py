@@ -1,11 +1,11 @@
 """A Prefect server with its UI for this machine alone, started in the background when a run is told of no other.
 
-    python -m tasks.server start | stop | status
+    python -m tasks.local.server start | stop | status
 
 It keeps its database, its log and the record of where it listens in `.prefect` below the working directory
 (EFFREASON_PREFECT_HOME names another folder), and every later run from there uses it. The process holds a post of
-`tasks.posts`: where several are started at once, one gets it and the others leave. Prefect is not imported here: it
-reads its settings when it is, and they depend on the address.
+`tasks.local.posts`: where several are started at once, one gets it and the others leave. Prefect is not imported here:
+it reads its settings when it is, and they depend on the address.
 """
 
 import os
@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from effreason.errors import EffreasonError, StepFailure, UserError
-from tasks.posts import Post, recalled
+from tasks.local.posts import Post, recalled
 
 HOST = "127.0.0.1"
 USUAL_PORT = 4200
@@ -66,11 +66,11 @@ def ensure_server() -> Server:
         if server is None and recalled(starts):
             if len(starts) == MOST_STARTS:
                 break
-            starts.append(_post().call("tasks.server", "serve"))
+            starts.append(_post().call("tasks.local.server", "serve"))
         time.sleep(POLL_SECONDS)
     raise StepFailure(
         f"The Prefect server did not become healthy within {HEALTHY_WITHIN_SECONDS:.0f} s.",
-        f"Look into its log {_post().log}, stop it by `python -m tasks.server stop`, or run with --no-server.",
+        f"Look into its log {_post().log}, stop it by `python -m tasks.local.server stop`, or run with --no-server.",
     )
 
 
@@ -197,7 +197,7 @@ def main(arguments: Sequence[str]) -> int:
         case ["serve"]:
             return _serve()
         case _:
-            print("usage: python -m tasks.server start | stop | status", file=sys.stderr)
+            print("usage: python -m tasks.local.server start | stop | status", file=sys.stderr)
             return 2
     return 0
 
@@ -206,4 +206,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except EffreasonError as error:
-        sys.exit(f"tasks.server: {error}")
+        sys.exit(f"tasks.local.server: {error}")

@@ -24,7 +24,7 @@ from effreason.choices import (
 from effreason.errors import UserError
 from effreason.order import Order
 from effreason.specs import EvaluateSpec, PrepareSpec, Spec, TrainSpec
-from tasks.engine import Mount
+from tasks.running.engine import Mount
 
 USER = 10001
 """Of the images."""
@@ -36,7 +36,7 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 @dataclass(frozen=True)
 class Confinement:
-    """Made here; read by `tasks.container`."""
+    """Made here; read by `tasks.running.container`."""
 
     image: str
     home: Home

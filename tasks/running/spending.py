@@ -25,7 +25,7 @@ from effreason.planning import steps
 from effreason.specs import Address, Spec, TrainSpec
 from effreason.store import Store
 from effreason.workbench import Runtime
-from tasks.process import Stopped
+from tasks.running.process import Stopped
 
 Trainings = Mapping[CellKey, PrefectFuture[Any]]
 """By cell, the policy to come, or that it was held back."""

@@ -15,9 +15,9 @@ from rich.table import Column
 from effreason.artifacts import Manifest
 from effreason.errors import EffreasonError
 from effreason.progress import Progress
-from tasks.launching import Listener
-from tasks.logs import JsonLines
-from tasks.process import Stopped
+from tasks.display.logs import JsonLines
+from tasks.running.launching import Listener
+from tasks.running.process import Stopped
 from tasks.settings import logs_as_json
 
 SECONDS_BETWEEN_LINES = 10.0

@@ -15,15 +15,15 @@ from typing import Protocol
 
 from effreason.errors import EffreasonError, StepFailure
 from effreason.order import Order
-from tasks.process import Line, child, code_of, lines
-from tasks.process import Process as Child
-from tasks.scratch import scratch
-from tasks.turns import Share
+from tasks.running.process import Line, child, code_of, lines
+from tasks.running.process import Process as Child
+from tasks.running.scratch import scratch
+from tasks.running.turns import Share
 
 
 @dataclass(frozen=True)
 class Work:
-    """One step to be run. Made by `tasks.launching`; read by the launchers."""
+    """One step to be run. Made by `tasks.running.launching`; read by the launchers."""
 
     label: str
     """By which a person knows it."""

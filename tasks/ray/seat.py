@@ -17,9 +17,9 @@ from pathlib import Path
 from effreason.choices import Container, FolderHome, Home
 from effreason.choices import Launcher as Choice
 from effreason.errors import EffreasonError, UserError
-from tasks.launchers import Launcher, ProcessLauncher, Work
-from tasks.process import GRACE_SECONDS, Line
-from tasks.turns import Share
+from tasks.running.launchers import Launcher, ProcessLauncher, Work
+from tasks.running.process import GRACE_SECONDS, Line
+from tasks.running.turns import Share
 
 SILENCE_SECONDS = 0.5
 """After which a question is answered, whether there is something to tell or not."""
@@ -38,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a seat is, and what it was given there. Made by `Seat`; read by `tasks.cluster`."""
+    """Where a seat is, and what it was given there. Made by `Seat`; read by `tasks.ray.cluster`."""
 
     node: str
     devices: tuple[str, ...]
@@ -46,7 +46,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a step has said since it was last asked. Made by `Seat`; read by `tasks.seating`."""
+    """What a step has said since it was last asked. Made by `Seat`; read by `tasks.ray.seating`."""
 
     node: str
     lines: tuple[Line, ...]
@@ -125,7 +125,7 @@ class Seat:
 
 def _launcher(choice: Choice, arguments: Sequence[str]) -> Launcher:
     if isinstance(choice, Container):
-        from tasks.container import ContainerLauncher  # brings Docker, of which other seats know nothing
+        from tasks.running.container import ContainerLauncher  # brings Docker, of which other seats know nothing
 
         return ContainerLauncher(choice)
     return ProcessLauncher((sys.executable, *arguments))

@@ -1,4 +1,4 @@
-"""What is known of every step of a run, from what a listener is told; `tasks.dashboard` writes it down for people."""
+"""What is known of every step of a run, from what a listener is told; `dashboard` writes it down for people."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from effreason.artifacts import Manifest
 from effreason.errors import EffreasonError
 from effreason.progress import Progress
-from tasks.process import Stopped
+from tasks.running.process import Stopped
 
 
 class State(StrEnum):
@@ -60,7 +60,7 @@ class Standing:
 
 
 class Board:
-    """A `tasks.launching.Listener` that remembers. To be read from any thread."""
+    """A `tasks.running.launching.Listener` that remembers. To be read from any thread."""
 
     def __init__(self, labels: Iterable[str]) -> None:
         """`labels` are those of the steps that are to come, in the order in which they are shown."""
