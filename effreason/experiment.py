@@ -310,10 +310,13 @@ class Experiment(Frozen):
         )
 
     def summary(self, cells: tuple[Cell, ...], problems: Address) -> ReportSpec:
+        """The report of `cells`, which says that the others of the sweep were held back."""
+        told = {(cell.model, cell.alpha, cell.seed) for cell in cells}
         return ReportSpec(
             experiment=self.name,
             problems=problems,
             cells=cells,
+            held_back=tuple(key.label for key in self.cells() if (key.model.name, key.alpha, key.seed) not in told),
             references=self.references(problems),
             out_of_distribution=self.data.out_of_distribution(),
             selection=self.selection,

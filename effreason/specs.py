@@ -383,6 +383,8 @@ class ReportSpec(StepSpec):
     experiment: Name
     problems: Address
     cells: tuple[Cell, ...] = Field(min_length=1)
+    held_back: tuple[str, ...] = ()
+    """The labels of the other cells of the sweep, for whose training nothing was left of the budget."""
     references: tuple[Reference, ...] = ()
     """At most one of a kind for each model."""
     out_of_distribution: tuple[Name, ...] = ()

@@ -17,7 +17,7 @@ from effreason.experiment import Experiment, Resources
 from effreason.pinning import pin
 from effreason.planning import steps
 from effreason.provenance import provenance
-from effreason.specs import TrainSpec
+from effreason.specs import ReportSpec, TrainSpec
 from effreason.store import open_store
 from effreason.store.folder import FolderStore
 from effreason.workbench import Runtime, Turn
@@ -33,6 +33,12 @@ def spent_in(place) -> Spent:
     """On all that is in the store."""
     store = open_store(FolderHome(path=str(place.folder / "runs/store")))
     return Spent.all_of(spent_on(store.find(address)) for address in store.addresses())
+
+
+def missing_in_reports(place) -> list[tuple[str, ...]]:
+    store = open_store(FolderHome(path=str(place.folder / "runs/store")))
+    specs = [store.find(address).spec for address in store.addresses()]
+    return sorted(spec.held_back for spec in specs if isinstance(spec, ReportSpec))
 
 
 @pytest.mark.slow
@@ -53,6 +59,7 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
         ["evaluate base", "evaluate tuned", "prepare", "report", "train 0.0"]
     )
     assert (place.folder / "runs/small/report/report.html").exists()
+    assert missing_in_reports(place) == [("reasoner alpha=0.4 s0",)]
     states_of_tasks(prefect_server)
 
     (place.folder / "small.toml").write_text(EXPERIMENT)
@@ -61,6 +68,7 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
     assert sorted(place.started().values()) == sorted([*STEPS, "report"]), (
         "only what was missing, and the report of all"
     )
+    assert missing_in_reports(place) == [(), ("reasoner alpha=0.4 s0",)]
 
 
 def states_of_tasks(server) -> None:

@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from made_up_sweep import HOSTILE, MadeUp, seal_comparison, seal_sweep
 
 from effreason.artifacts import Interval, Report
+from effreason.choices import BuiltInModel
 from effreason.errors import StepFailure
 from effreason.evaluation.completions import Judged
+from effreason.experiment import Experiment
 from effreason.records import Problem
 from effreason.report.axes import fitted
 from effreason.report.budgets import accuracy_within, budgets_up_to, cut_short
@@ -117,6 +119,25 @@ def test_the_recommendation_is_in_the_manifest_as_on_the_page(tmp_path):
     (advice,) = told(folder).recommended.values()
     assert manifest.artifact.recommended == {"reasoner": advice.alpha}
     assert advice.alpha is not None and f"Train with alpha {advice.alpha:g}" in (folder / "report.html").read_text()
+
+
+def test_cells_that_the_budget_held_back_are_named_wherever_the_others_are_told(tmp_path):
+    store = FolderStore(tmp_path / "store")
+    whole = seal_sweep(store, LEAST)
+    part = whole.model_copy(update={"held_back": ("reasoner alpha=0.6 s0", "reasoner alpha=0.8 s0")})
+    sentence = "2 of the sweep&#39;s 3 cells are missing, since the budget was used up before their training: reasoner "
+    folders = [store.fetch(produce(spec, store), tmp_path / spec.address) for spec in (whole, part)]
+    assert [sentence in page_of(folder) for folder in folders] == [False, True]
+    assert [told(folder).held_back for folder in folders] == [(), part.held_back]
+    assert [" cells are missing" in (folder / "table.md").read_text() for folder in folders] == [False, True]
+
+
+def test_the_report_of_some_cells_says_that_the_others_of_the_experiment_were_held_back():
+    sweep = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0, 0.4), seeds=(0, 1))
+    address = sweep.preparation().address
+    rows = [sweep.cell(key, address, address, address) for key in sweep.cells()]
+    assert sweep.summary(tuple(rows), address).held_back == ()
+    assert sweep.summary(tuple(rows[:3]), address).held_back == ("reasoner alpha=0.4 s1",)
 
 
 def test_a_missing_artifact_is_named(tmp_path):

@@ -48,6 +48,7 @@ def document(sweep: Sweep) -> Document:
             if finding.recommendation
         },
         cells=tuple(_cell(row) for row in sweep.rows if not row.validation),
+        held_back=sweep.spec.held_back,
         baselines=tuple(_baseline(beside) for beside in sweep.besides if beside.part != VALIDATION),
         effects=tuple(_effect(subject) for subject in sweep.subjects if subject.effect),
         behaviour=tuple(map(_behaviour, sweep.subjects)),

@@ -20,7 +20,7 @@ from effreason.report.frontier import WIDE
 from effreason.report.parts import frontier_of, part
 from effreason.report.sheets import Sheet
 from effreason.report.studies import Key
-from effreason.report.summary import verdicts
+from effreason.report.summary import incomplete, verdicts
 from effreason.report.sweep import Sweep
 from effreason.report.training_plot import TrainingPlot, training_plot
 from effreason.report.transcripts import LONGEST, MOST_DRAWN, shortened
@@ -58,6 +58,7 @@ def page(sweep: Sweep, sheets: Mapping[str, Sheet]) -> str:
         script_hash=_hash(script),
         sheets=sheets,
         verdicts=told,
+        held_back=incomplete(len(sweep.spec.cells), sweep.spec.held_back),
         alarms=any(each.alarms for each in told),
         several_seeds=len(sweep.seeds) > 1,
         keys=_keys(sweep),

@@ -12,7 +12,7 @@ from effreason.artifacts import Interval, Measures
 from effreason.evaluation.measures import Change
 from effreason.evaluation.paired import SignTest
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 class Told(BaseModel):
@@ -256,11 +256,13 @@ class Recommended(Told):
 class Document(Told):
     """The whole file."""
 
-    schema_version: Literal[3] = Field(SCHEMA_VERSION, alias="schema")
+    schema_version: Literal[4] = Field(SCHEMA_VERSION, alias="schema")
     experiment: str
     recommended: dict[str, Recommended]
     """By model."""
     cells: tuple[ReportedCell, ...]
+    held_back: tuple[str, ...]
+    """The labels of the other cells of the sweep, for whose training nothing was left of the budget."""
     baselines: tuple[Baseline, ...]
     effects: tuple[Effect, ...]
     behaviour: tuple[Behaviour, ...]

@@ -50,6 +50,18 @@ def verdicts(sweep: Sweep) -> list[Verdict]:
     ]
 
 
+def incomplete(reported: int, held_back: Sequence[str]) -> str | None:
+    """That cells are missing beside those that are reported, and why; None where none is."""
+    if not held_back:
+        return None
+    of_all = f"{len(held_back)} of the sweep's {reported + len(held_back)} cells"
+    verb, whose = ("is", "its") if len(held_back) == 1 else ("are", "their")
+    return (
+        f"{of_all} {verb} missing, since the budget was used up before {whose} training: {', '.join(held_back)}. "
+        "Whatever is recommended is the best of the others."
+    )
+
+
 def lines(sweep: Sweep) -> list[Line]:
     """One a model and suite, with the alpha that the verdict speaks of."""
     recommended = sweep.recommended

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from effreason.cost import HOUR, clock, sum_of
 from effreason.report.figures import Figure, count, percent, points
 from effreason.report.schema import CostOf, Document, ReportedCell
+from effreason.report.summary import incomplete
 from effreason.report.sweep import BASELINE
 
 
@@ -52,7 +53,8 @@ def markdown(report: Document) -> str:
         if len(set(columns[name]) - {""}) == 1:
             del columns[name]
     brackets = "Brackets: 95% confidence intervals over problems."
-    return "\n".join([*_pipes(columns), "", brackets, "", *_advice(report), "", _cost(report.costs[-1])])
+    advice = [*_incomplete(report), *_advice(report)]
+    return "\n".join([*_pipes(columns), "", brackets, "", *advice, "", _cost(report.costs[-1])])
 
 
 def _baseline(cell: ReportedCell) -> TableRow:
@@ -85,6 +87,12 @@ def _pipes(columns: dict[str, list[str]]) -> list[str]:
     dashes = ["-" * width for width in widths.values()]
     body = zip(*([f"{value:{widths[name]}}" for value in values] for name, values in columns.items()), strict=True)
     return [f"| {' | '.join(line)} |" for line in (header, dashes, *body)]
+
+
+def _incomplete(report: Document) -> list[str]:
+    reported = len({(cell.model, cell.alpha, cell.seed) for cell in report.cells})
+    sentence = incomplete(reported, report.held_back)
+    return [sentence, ""] if sentence else []
 
 
 def _advice(report: Document) -> list[str]:
