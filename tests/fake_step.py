@@ -24,7 +24,7 @@ from effreason.store import open_store
 
 REPORT_FILES = {
     "report.html": "<p>The report</p>",
-    "report.json": '{"schema": 3, "cells": []}',
+    "report.json": '{"schema": 4, "cells": []}',
     "cells.csv": "model,alpha\n",
     "frontier.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
     "table.md": "| alpha | accuracy |\n| --- | --- |\n| 0.2 | 99% |\n",

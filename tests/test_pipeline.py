@@ -10,6 +10,7 @@ from effreason.errors import StepFailure
 from effreason.experiment_file import prepared
 from effreason.order import Order
 from effreason.planning import CPU, plan, steps
+from effreason.report.schema import SCHEMA_VERSION
 from effreason.steps import produce
 from effreason.store import open_store
 from effreason.workbench import Runtime
@@ -53,7 +54,7 @@ def test_the_report_has_a_row_for_every_cell_with_intervals(experiment, store, t
     *_, report = steps(experiment)
     store.fetch(store.find(report.spec.address), tmp_path)
     told = json.loads((tmp_path / "report.json").read_text())
-    assert told["schema"] == 3 and told["experiment"] == "small"
+    assert told["schema"] == SCHEMA_VERSION and told["experiment"] == "small"
     assert [cell["alpha"] for cell in told["cells"]] == [0.0, 0.4]
     for cell in told["cells"]:
         interval = cell["after"]["accuracy"]
