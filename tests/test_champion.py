@@ -131,6 +131,35 @@ def test_a_night_that_is_run_again_starts_from_the_champion_that_it_started_from
     after = promote(store, made)
     assert champion.before("2026-01-31") == before and champion.before("2026-02-01") == after
     assert champion.promote(made, {}, before, "flow run again") == after, "it is done already"
+    again = decision(made.policy, made.night)
+    assert champion.promote(again, {}, before, "flow run again") == after, "though the gate's drift has another past"
+
+
+def test_an_earlier_night_that_is_run_again_changes_nothing_whether_it_had_promoted_or_not(tmp_path):
+    store = open_store(FolderHome(path=str(tmp_path)))
+    champion = Champion(store, LINE)
+    first = decision(policy(store, 1), "2026-01-01")
+    one = promote(store, first)
+    three = promote(store, decision(policy(store, 3), "2026-01-03"))
+    assert champion.before("2026-01-01") is None and champion.before("2026-01-02") == one
+    assert champion.promote(first, {}, None, "again") == one
+    with pytest.raises(StepFailure, match="Meanwhile"):
+        champion.promote(decision(policy(store, 2), "2026-01-02"), {}, one, "again")
+    with pytest.raises(UserError, match="another has followed"):
+        champion.promote(first, {}, three, "by hand")
+    assert champion.history() == [one, three]
+
+
+def test_a_night_whose_candidate_was_rolled_back_does_not_promote_it_when_it_is_run_again(tmp_path):
+    store = open_store(FolderHome(path=str(tmp_path)))
+    champion, bad = Champion(store, LINE), decision(policy(store, 1))
+    promoted = promote(store, bad)
+    champion.roll_back(ME)
+    assert champion.before(bad.night) is None, "it was compared with the base model, and is again"
+    with pytest.raises(UserError, match=r"rolled back\..*--to 1"):
+        champion.promote(bad, {}, None, "again")
+    champion.roll_back(ME, to=1)
+    assert champion.promote(bad, {}, None, "again") == promoted
 
 
 # ------------------------------------------------------------------------------------------------- side by side

@@ -9,7 +9,9 @@ new one. Without any entry the champion is the base model as it comes, which cou
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import NamedTuple
 
 from pydantic import Field, ValidationError
@@ -78,10 +80,10 @@ class Champion:
     def promote(self, decision: Decision, evaluations: dict[str, Address], seen: Entry | None, by: str) -> Entry:
         """Make the decision's candidate the champion after `seen`, which it was compared with.
 
-        Where this decision has done so already, its entry is returned.
+        Where its night has done so already, that entry is returned.
 
         Raises:
-            UserError: the decision does not promote, or somebody has rolled its candidate back.
+            UserError: the decision does not promote, or its candidate has been champion and is so no more.
             StepFailure: somebody else has changed the champion since, or the candidate is not in the store.
         """
         if not decision.promotes:
@@ -97,15 +99,14 @@ class Champion:
             why=decision.reason,
             token=secrets.token_hex(8),
         )
-        self._refuse_rolled_back(entry)
+        self._refuse_former(entry)
         return self._add(entry)
 
     def before(self, night: Night) -> Entry | None:
-        """The entry in force when the night began, also where the night has been run before."""
-        last = self.entry()
-        if last is None or last.decision is None or last.decision.night != night:
-            return last
-        return self._read(last.number - 1) if last.number > 1 else None
+        """The entry in force when the night began, also where it, or a later one, has been run before."""
+        history = self.history()
+        by_then = list(takewhile(lambda entry: entry.decision is None or entry.decision.night < night, history))
+        return by_then[-1] if by_then else None
 
     def roll_back(self, maker: Maker, to: int | None = None) -> Entry:
         """Make the policy of the entry `to` champion again; None is the one before that in force, 0 the base model.
@@ -130,13 +131,16 @@ class Champion:
         )
         return self._add(entry)
 
-    def _refuse_rolled_back(self, entry: Entry) -> None:
-        """Whoever went back had a reason that the gate does not know."""
-        for number in range(1, entry.number):
-            if self._read(number).policy == entry.policy:
+    def _refuse_former(self, entry: Entry) -> None:
+        """Whoever went back from a champion had a reason that the gate does not know."""
+        history = self.history()
+        for former in (each for each in history if each.policy == entry.policy and each.restores is None):
+            back = _is_rolled_back(former, history)
+            if back or former.number != entry.number:
                 raise UserError(
-                    f"{entry.policy} has been champion of {self.line} before (entry {number}), and was rolled back.",
-                    f"If it shall be so again, `effreason rollback {self.line} --to {number}`.",
+                    f"{entry.policy} has been champion of {self.line} before (entry {former.number}), and "
+                    f"{'was rolled back' if back else 'another has followed'}.",
+                    f"If it shall be so again, `effreason rollback {self.line} --to {former.number}`.",
                 )
 
     def _before(self, seen: Entry) -> int:
@@ -164,7 +168,7 @@ class Champion:
             )
         self._journal.write(entry.number, entry.model_dump_json(indent=2).encode())
         standing = self._read(entry.number)
-        if standing.token != entry.token and (entry.decision is None or standing.decision != entry.decision):
+        if standing.token != entry.token and not _of_the_same_night(standing, entry):
             raise StepFailure(
                 f"Meanwhile {standing.by} has made {standing.policy or 'the base model'} the champion of {self.line}.",
                 "Look at `effreason champion`, and run again if it is still wanted.",
@@ -182,6 +186,19 @@ class Champion:
         raise Damaged(
             f"Entry {number} of the champions of {self.line} {fault}.", f"Look at {self._journal.where()}; restore it."
         )
+
+
+def _is_rolled_back(entry: Entry, history: Sequence[Entry]) -> bool:
+    """Whether the last rollback since went further back."""
+    goals = [later.restores for later in history[entry.number :] if later.restores is not None]
+    return bool(goals) and goals[-1] < entry.number
+
+
+def _of_the_same_night(one: Entry, other: Entry) -> bool:
+    """Whether both are promotions of one candidate by one night."""
+    if one.decision is None or other.decision is None:
+        return False
+    return (one.policy, one.decision.night) == (other.policy, other.decision.night)
 
 
 def lines(store: Store) -> list[str]:
