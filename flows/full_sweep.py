@@ -55,7 +55,7 @@ def full_sweep(experiment: AskedExperiment) -> Report:
     # Prefect puts results in the place of futures.
     after = {key: measure.submit(experiment, key.label, key.model, tuned[key], problems) for key in tuned}  # type: ignore[call-overload]
 
-    kept = afforded(tuned)
+    kept = afforded(tuned, [*base.values(), *concise])
     cells = [(key, tuned[key], base[key.model], after[key]) for key in kept]
     # The report knows the concise measurements by their addresses, so it has only to wait for them.
     finished = report.with_options(retries=retries)(experiment, cells, problems, wait_for=concise)

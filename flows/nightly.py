@@ -64,7 +64,7 @@ def nightly(experiment: AskedExperiment) -> Decision:
     # Prefect puts results in the place of futures.
     candidate = measure.submit(experiment, key.label, key.model, tuned, problems)  # type: ignore[call-overload]
 
-    afforded({key: tuned})
+    afforded({key: tuned}, [base, standing])
     before_it = gate.with_options(retries=retries)
     decision: Decision = before_it(experiment, (tuned, candidate), (champion.policy, standing), base)  # type: ignore[call-overload]
     show(experiment, decision)

@@ -3,6 +3,7 @@
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prefect_fixtures import ask
@@ -53,14 +54,15 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
     with_budget(place, f"{{ money = {spent_in(place).core_seconds + 1e-6} }}")
     code, output, errors = place.run()
     assert code == 3
-    assert "1 of 2 trainings were not begun (reasoner alpha=0.4 s0), so the report is of the other 1" in errors
+    made, left = ("0", "0.4") if "(reasoner alpha=0.4 s0)" in errors else ("0.4", "0")  # whichever came first
+    assert f"1 of 2 trainings were not begun (reasoner alpha={left} s0), so the report is of the other 1" in errors
     assert " CHF (" in errors
     assert sorted(place.started().values()) == sorted(
-        ["evaluate base", "evaluate tuned", "prepare", "report", "train 0.0"]
+        ["evaluate base", "evaluate tuned", "prepare", "report", f"train {float(made)}"]
     )
     assert (place.folder / "runs/small/report/report.html").exists()
-    assert missing_in_reports(place) == [("reasoner alpha=0.4 s0",)]
-    states_of_tasks(prefect_server)
+    assert missing_in_reports(place) == [(f"reasoner alpha={left} s0",)]
+    states_of_tasks(prefect_server, made, left)
 
     (place.folder / "small.toml").write_text(EXPERIMENT)
     code, output, errors = place.run()
@@ -68,22 +70,22 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
     assert sorted(place.started().values()) == sorted([*STEPS, "report"]), (
         "only what was missing, and the report of all"
     )
-    assert missing_in_reports(place) == [(), ("reasoner alpha=0.4 s0",)]
+    assert missing_in_reports(place) == [(), (f"reasoner alpha={left} s0",)]
 
 
-def states_of_tasks(server) -> None:
+def states_of_tasks(server, made: str, left: str) -> None:
     run = latest_run(server)
     assert run["state_type"] == "FAILED"
     of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     states = {task["name"]: task["state_name"] for task in ask(server, "/task_runs/filter", of_run)}
-    assert states["train reasoner alpha=0.4 s0"] == HELD_BACK
+    assert states[f"train reasoner alpha={left} s0"] == HELD_BACK
     page = next(
         artifact["data"]
         for artifact in ask(server, "/artifacts/filter", of_run)
         if artifact["key"] == "small" and artifact["type"] == "markdown"
     )
     assert "## Cost" in page and "no GPU" in page and "CHF" in page
-    assert "| train reasoner alpha=0 s0 |" in page
+    assert f"| train reasoner alpha={made} s0 |" in page
 
 
 def test_a_budget_of_money_needs_a_price():
@@ -151,11 +153,28 @@ def test_a_step_that_runs_or_failed_counts_as_well_and_one_that_is_sealed_only_o
     assert failed.core_seconds == pytest.approx(4 * failed.seconds) and failed.steps == 1
     seal(store, spec, 100.0, gpus=0.0)
     mine.sealed("train x", store.find(spec.address))
-    assert mine.spent().seconds == pytest.approx(100.0 + failed.seconds)
-    assert (mine.spent().steps, mine.here().steps) == (2, 1)
+    assert mine.spent().seconds == pytest.approx(100.0) and mine.here().seconds == failed.seconds
     with mine.turn(spec, 0.0, Runtime(threads=4), print):
-        assert mine.spent().steps == 2, "it is sealed already"
+        assert mine.spent().seconds == pytest.approx(100.0), "it is sealed already"
     assert "| train x | 1 | 2 min | no GPU |" in mine.markdown()
+
+
+@pytest.mark.parametrize(("hours_in_the_manifest", "spent"), [(9.5, 10.0), (10.5, 10.5)])
+def test_a_training_that_was_tried_again_does_not_count_its_first_steps_twice(
+    tmp_path, monkeypatch, hours_in_the_manifest, spent
+):
+    """Its manifest tells of all its steps, those before the checkpoint among them."""
+    mine, spec, store = purse(tmp_path, budget=Budget(gpu_hours=100.0))
+    clock = SimpleNamespace(hours=0.0)
+    monkeypatch.setattr("tasks.running.spending.time", SimpleNamespace(monotonic=lambda: 3600.0 * clock.hours))
+    with pytest.raises(RuntimeError), mine.turn(spec, 1.0, Runtime(), print):
+        clock.hours = 9.0
+        raise RuntimeError
+    with mine.turn(spec, 1.0, Runtime(), print):
+        clock.hours = 10.0
+        seal(store, spec, 3600.0 * hours_in_the_manifest, gpus=1.0)
+        mine.sealed("train x", store.find(spec.address))
+    assert mine.spent().gpu_seconds / 3600 == pytest.approx(spent)
 
 
 def test_hours_by_the_clock_are_those_of_this_run(tmp_path):

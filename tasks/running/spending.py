@@ -7,9 +7,9 @@ has begun is good for is told by the measurement after it.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import State
@@ -55,13 +55,9 @@ class Entry:
     address: Address
     gpus: float
     cores: int | None
-    began: float = field(default_factory=time.monotonic)
+    began: float
     ended: float | None = None
     failed: bool = False
-
-    @property
-    def pending(self) -> bool:
-        return self.ended is None
 
     @property
     def spent(self) -> Spent:
@@ -97,7 +93,7 @@ class Purse:
                 self._told = True
                 alarm(f"{refusal.happened} No further training begins.")
             raise refusal
-        turn = Entry(spec.address, gpus or 0.0, _cores(spec, runtime))
+        turn = Entry(spec.address, gpus or 0.0, _cores(spec, runtime), time.monotonic())
         with self._lock:
             self._turns.append(turn)
         try:
@@ -128,9 +124,7 @@ class Purse:
     def spent(self) -> Spent:
         """On the sweep, as far as is known here."""
         with self._lock:
-            running = [turn for turn in self._turns if turn.pending and turn.address not in self._sealed]
-            failed = [turn for turn in self._turns if turn.failed]
-            return Spent.all_of([*self._sealed.values(), *(turn.spent for turn in running + failed)])
+            return Spent.all_of(self._spent_on(address) for address in {*self._sealed, *self._addresses_here()})
 
     def here(self) -> Spent:
         """In this run alone, failed steps included."""
@@ -147,9 +141,20 @@ class Purse:
         held = f"\n\n**The budget of {over} is used up.**" if over else ""
         return f"## Cost\n\n{cost_table(rows, self.sweep.runtime.price)}{held}"
 
+    def _spent_on(self, address: Address) -> Spent:
+        """Of a training that was tried again the manifest knows every step, and the turns here how each try began."""
+        turns = [turn for turn in self._turns if turn.address == address]
+        here, sealed = Spent.all_of(turn.spent for turn in turns), self._sealed.get(address)
+        if sealed is None:
+            return here
+        longer = any(turn.failed for turn in turns) and here.seconds > sealed.seconds
+        return here._replace(tokens=sealed.tokens) if longer else sealed
+
+    def _addresses_here(self) -> set[Address]:
+        return {turn.address for turn in self._turns}
+
     def _tokens_here(self) -> int:
-        made = {turn.address for turn in self._turns}
-        return sum(self._sealed[address].tokens for address in made & self._sealed.keys())
+        return sum(self._sealed[address].tokens for address in self._addresses_here() & self._sealed.keys())
 
     def _look_up(self) -> None:
         """What other runs have made of this sweep; what they make from now on counts when this one comes to it."""
@@ -186,12 +191,18 @@ def held_back(refusal: HeldBack) -> State[Any]:
     return Cancelled(name=HELD_BACK, message=str(refusal))
 
 
-def afforded(trainings: Trainings) -> list[CellKey]:
-    """Those that the budget allowed, once all are decided. Raises `BudgetUsedUp` where it allowed none."""
+def afforded(trainings: Trainings, others: Iterable[PrefectFuture[Any]]) -> list[CellKey]:
+    """Those that the budget allowed, once all are decided.
+
+    Raises:
+        BudgetUsedUp: it allowed none; `others`, of which none is held back, have come to their end by then.
+    """
     for training in trainings.values():
         training.wait()
     kept = [key for key, training in trainings.items() if training.state.name != HELD_BACK]
     if not kept:
+        for other in others:
+            other.wait()
         raise BudgetUsedUp(
             f"{_reason(trainings)} None of the {len(trainings)} trainings was begun, so there is nothing to report.",
             "Raise runtime.budget and run it again.",
