@@ -210,7 +210,8 @@ class Provenance(Frozen):
     cores: int | None = None
     """That it was asked to use."""
     turn_seconds: float | None = None
-    """From when it got its share of the machine; `seconds` leave out the start of its process."""
+    """From when it got its share of the machine until its files were stored; `seconds` leave out the start of its
+    process and the storing."""
 
 
 def _stays_inside(path: str) -> str:

@@ -1,6 +1,7 @@
 """What steps cost: sums that add up, parts of GPUs as parts, and no figure where nobody has measured."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,8 @@ from effreason.choices import Price
 from effreason.cost import Spent, core_hours, cost_table, gpu_hours, money, spent_on
 from effreason.provenance import provenance
 from effreason.steps import produce
+from effreason.store import sealing
+from effreason.store.files import put_all
 from effreason.store.folder import FolderStore
 from effreason.workbench import Runtime, Turn
 
@@ -64,6 +67,21 @@ def test_a_turn_counts_from_its_beginning_and_a_manifest_without_one_by_its_seco
     old["provenance"]["hardware"] = {"machine": "x86_64", "cores": 8, "gpus": 4, "gpu": "NVIDIA H100 80GB HBM3"}
     spent = spent_on(Manifest.model_validate(old))
     assert (spent.seconds, spent.gpu_seconds, spent.tokens) == (8, 32, 5)
+
+
+def test_a_turn_lasts_until_the_files_are_stored(tmp_path, monkeypatch):
+    """A large policy takes minutes, and its step holds its GPUs for as long."""
+
+    def slowly(*stored):
+        time.sleep(0.5)
+        put_all(*stored)
+
+    monkeypatch.setattr(sealing, "put_all", slowly)
+    origin = provenance(datetime.now(UTC), 8.0, Runtime(turn=Turn(gpus=2)))
+    made = sealed(tokens=5)
+    (tmp_path / "output").mkdir()
+    manifest = FolderStore(tmp_path / "store").seal(made.spec, made.artifact, tmp_path / "output", origin)
+    assert 8.5 <= manifest.provenance.turn_seconds < 20 and manifest.provenance.seconds == 8.0
 
 
 def test_a_continued_training_counts_the_steps_before_its_checkpoint():

@@ -4,6 +4,8 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from effreason.choices import BuiltInModel, FolderHome, Process
 from effreason.errors import UserError
 from effreason.experiment import Experiment
 from effreason.order import Order
+from effreason.workbench import Runtime, Turn
 from tasks.ray.seat import Heard, Mark, Placed, Seat
 from tasks.running.launchers import Work
 
@@ -53,6 +56,16 @@ def test_every_line_of_a_step_is_heard_once_and_how_it_ended(work):
     assert texts(heard) == ["2,3 0", "2,3 1", "2,3 2"]
     assert heard[-1].failure is not None and "exit code 3" in heard[-1].failure.happened
     assert len(heard) > 1 and all(one.failure is None for one in heard[:-1])
+
+
+def test_the_turn_of_a_step_begins_when_its_seat_begins_it(work):
+    """On a node that was lost it had other devices, and in between none."""
+    long_ago = datetime.now(UTC) - timedelta(hours=9)
+    order = work.order.model_copy(update={"runtime": Runtime(turn=Turn(gpus=2.0, began=long_ago))})
+    told = "import json, sys; print(json.load(open(sys.argv[2]))['runtime']['turn']['began'])"
+    heard = list(heard_to_the_end(seat_for(told), replace(work, order=order), Mark("first")))
+    (began,) = texts(heard)
+    assert datetime.now(UTC) - datetime.fromisoformat(began) < timedelta(minutes=1)
 
 
 def test_an_answer_that_got_lost_is_given_again(work):

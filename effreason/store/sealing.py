@@ -6,6 +6,7 @@ fetch   manifest → files, each compared with its size and SHA-256 → moved in
 
 import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,6 +53,7 @@ class SealedStore:
         return manifest
 
     def seal(self, spec: Spec, artifact: Artifact, folder: Path, provenance: Provenance) -> Manifest:
+        began = time.monotonic()
         manifest = Manifest(
             address=spec.address,
             attempt=secrets.token_hex(8),
@@ -61,7 +63,8 @@ class SealedStore:
             provenance=provenance,
         )
         try:
-            self._write(manifest, folder)
+            put_all(self._shelf, manifest.address, manifest.attempt, manifest.files, folder, self._tell)
+            self._write(_after(manifest, time.monotonic() - began))
         except Unreachable:  # for all we know the manifest stands, so the files that it names must stay
             raise
         except EffreasonError:
@@ -110,8 +113,7 @@ class SealedStore:
     def journals(self, folder: str) -> list[str]:
         return journals(self._shelf, folder)
 
-    def _write(self, manifest: Manifest, folder: Path) -> None:
-        put_all(self._shelf, manifest.address, manifest.attempt, manifest.files, folder, self._tell)
+    def _write(self, manifest: Manifest) -> None:
         key, content = manifest_key(manifest.address), manifest.model_dump_json(indent=2).encode()
         if self._shelf.exclusive:
             self._shelf.write_first(key, content)
@@ -164,6 +166,15 @@ def manifest_key(address: Address) -> str:
 def keys_of(manifest: Manifest) -> list[str]:
     """Where the files of the manifest lie, in its order."""
     return [file_key(manifest.address, manifest.attempt, file) for file in manifest.files]
+
+
+def _after(manifest: Manifest, seconds: float) -> Manifest:
+    """With the turn of its step, which keeps its share of the machine while its files are stored, so much longer."""
+    origin = manifest.provenance
+    if origin.turn_seconds is None:
+        return manifest
+    longer = origin.model_copy(update={"turn_seconds": round(origin.turn_seconds + seconds, 3)})
+    return manifest.model_copy(update={"provenance": longer})
 
 
 def _discard(chunk: bytes) -> None:

@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from effreason.choices import Container, FolderHome, Home
@@ -106,7 +107,7 @@ class Seat:
 
     def _begun(self, work: Work, turn: str) -> Future[EffreasonError]:
         self._turn, self._unheard, self._forgotten = turn, [], 0
-        end = self._thread.submit(self._run, work)
+        end = self._thread.submit(self._run, _beginning_here(work))
         end.add_done_callback(self._tell_end)
         return end
 
@@ -121,6 +122,16 @@ class Seat:
     def _tell_end(self, _: Future[EffreasonError]) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def _beginning_here(work: Work) -> Work:
+    """A seat that was made anew has not had its devices before, however long the step has been under way."""
+    order = work.order
+    if order.runtime.turn is None:
+        return work
+    turn = order.runtime.turn.model_copy(update={"began": datetime.now(UTC)})
+    runtime = order.runtime.model_copy(update={"turn": turn})
+    return replace(work, order=order.model_copy(update={"runtime": runtime}))
 
 
 def _launcher(choice: Choice, arguments: Sequence[str]) -> Launcher:
