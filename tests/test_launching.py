@@ -1,5 +1,6 @@
 """Steps as child processes: what they say is heard, and however the parent ends, they end."""
 
+import errno
 import json
 import os
 import signal
@@ -183,6 +184,21 @@ def test_a_step_that_ends_without_a_word_is_told_by_how_it_ended(experiment, ste
     step(script)
     with pytest.raises(StepFailure, match=told):
         prepare(experiment)
+
+
+def test_an_error_that_nobody_foresaw_is_told_and_counts_as_a_failure_of_the_step(experiment, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tasks.running.launchers.scratch", full)
+    diary = Diary()
+    with (
+        Crew(experiment, [diary]) as crew,
+        pytest.raises(StepFailure, match=r"prepare failed by OSError.*No space left"),
+    ):
+        launch(experiment, "prepare", experiment.preparation(), Problems)
+    assert diary.heard[-1] == ("failed", "StepFailure")
+    assert "No space left" in str(crew.faults["prepare"]), "so that the run says why it failed"
 
 
 @pytest.mark.parametrize(

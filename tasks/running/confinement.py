@@ -32,6 +32,7 @@ SCRATCH = "/tmp"  # noqa: S108  in the container, where it is a volume of the st
 CACHE = "/cache"
 STORE = "/store"
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+TRACKERS = {"mlflow": "MLFLOW_TRACKING_URI", "wandb": "WANDB_BASE_URL"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def confinement(choice: Container, order: Order) -> Confinement:
         image=f"{choice.images}/{_role(order.spec)}:{choice.tag}",
         home=home,
         mounts=mounts,
-        network=(choice.network or _network(order.store)) if connected else "none",
+        network=(choice.network or _network(order)) if connected else "none",
         user=user,
         environment=environment,
     )
@@ -127,11 +128,26 @@ def _owner(folder: Path) -> str:
     return f"{facts.st_uid}:{facts.st_gid}"
 
 
-def _network(home: Home) -> str | None:
+def _network(order: Order) -> str | None:
     """A server on the loopback of this machine can be reached from its own network alone."""
-    given = home.endpoint if isinstance(home, S3Home) else None
-    endpoint = given or next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
-    return "host" if _is_loopback(urlsplit(endpoint).hostname or "") else None
+    hosts = (urlsplit(address).hostname or "" for address in _addresses(order))
+    return "host" if any(map(_is_loopback, hosts)) else None
+
+
+def _addresses(order: Order) -> Iterator[str]:
+    """Of the servers that the step asks, as far as they are named."""
+    if isinstance(order.store, S3Home):
+        yield order.store.endpoint or _first_of(*ENDPOINTS)
+    if isinstance(order.spec.engine, VllmServer):
+        yield order.spec.engine.url
+    for tracker in order.runtime.report_to:
+        yield _first_of(TRACKERS.get(tracker, ""))
+    yield _first_of("HF_ENDPOINT")
+
+
+def _first_of(*variables: str) -> str:
+    """What the first of these that is set in the environment says; empty where none is."""
+    return next((os.environ[name] for name in variables if os.environ.get(name)), "")
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -35,11 +35,8 @@ MOST_PROCESSES = 4096
 """And threads, in one container: far more than a step has, far less than hurts the machine."""
 PASSED_ON = ("AWS_", "HF_", "MLFLOW_", "WANDB_")
 """What a step may know of the environment: whatever begins so."""
-NOT_PASSED_ON = frozenset(
-    {"AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"}
-    | {"HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH", "WANDB_DIR"}
-)
-"""Less what leads to files that the container does not have."""
+NOT_PASSED_ON = ("_BUNDLE", "_CACHE", "_DIR", "_FILE", "_HOME", "_PATH", "_PROFILE")
+"""Less what leads to files that the container does not have: whatever ends so."""
 
 
 class ContainerLauncher:
@@ -57,13 +54,14 @@ class ContainerLauncher:
                 container = client.containers.create(
                     image.id, self._command(work), **self._settings(work, share, confined, engine.digest_of(image))
                 )
-                left.callback(engine.remove, container)
+                left.callback(_removed, container)
                 pipe = _attached(client, container)
                 left.callback(pipe.close)
                 container.start()
             except EngineFailure as error:
                 raise engine.failure(error) from error
-            pipe.sendall(_handover(work, confined))
+            with suppress(OSError):  # one that has died already says why by its exit code
+                pipe.sendall(_handover(work, confined))
             deadline = time.monotonic() + self._choice.hours * 3600 if self._choice.hours else None
             yield RunningContainer(work.label, container, pipe, deadline)
 
@@ -113,7 +111,7 @@ class RunningContainer:
             selector.register(self.pipe, selectors.EVENT_READ)
             while True:
                 if selector.select(TICK_SECONDS):
-                    chunk = self.pipe.recv(CHUNK_BYTES)
+                    chunk = self._heard()
                     yield from self.output.lines_with(chunk)
                     if not chunk:
                         return
@@ -124,6 +122,13 @@ class RunningContainer:
                         f"{self.label} took longer than the launcher's `hours`, and was ended.",
                         "Run the experiment again to go on from its last checkpoint, or allow more hours.",
                     )
+
+    def _heard(self) -> bytes:
+        """Nothing where the engine has died; `failure` then tells what became of the container."""
+        try:
+            return self.pipe.recv(CHUNK_BYTES)
+        except OSError:
+            return b""
 
     def failure(self) -> EffreasonError:
         try:
@@ -175,9 +180,17 @@ def _attached(client: Any, container: Any) -> socket.socket:
     return held
 
 
+def _removed(container: Any) -> None:
+    """If the engine is away, the janitor does it when it has come back."""
+    with suppress(*EngineFailure):
+        engine.remove(container)
+
+
 def _handover(work: Work, confined: Confinement) -> bytes:
     environment = {
-        name: value for name, value in os.environ.items() if name.startswith(PASSED_ON) and name not in NOT_PASSED_ON
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(PASSED_ON) and not name.endswith(NOT_PASSED_ON)
     }
     order = work.order.model_copy(update={"store": confined.home})
     return Handover(order=order, environment=environment).model_dump_json().encode() + b"\n"

@@ -115,13 +115,22 @@ class Crew:
         try:
             made = self._found(label, spec) or self._made(label, spec)
         except EffreasonError as error:
-            if not isinstance(error, Stopped):
-                self.faults[label] = error
-            for listener in self.listeners:
-                listener.failed(label, error)
+            self._failed(label, error)
             raise
+        except Exception as error:  # which nobody has foreseen, such as a full disk: it is told and tried again, too
+            failure = StepFailure(
+                f"{label} failed by {type(error).__name__}: {error}.", "Mend that, and run the experiment again."
+            )
+            self._failed(label, failure)
+            raise failure from error
         self.faults.pop(label, None)
         return made
+
+    def _failed(self, label: str, error: EffreasonError) -> None:
+        if not isinstance(error, Stopped):
+            self.faults[label] = error
+        for listener in self.listeners:
+            listener.failed(label, error)
 
     def _found(self, label: str, spec: Spec) -> Artifact | None:
         manifest = self.store.find(spec.address)
