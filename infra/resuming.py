@@ -3,15 +3,17 @@
 Prefect's worker says of a run that it started that it has crashed, and knows nothing of the runs of the worker before
 it. So beside each worker (`infra.housekeeping`) somebody looks for
 
-- runs that have crashed, by whoever's word;
+- runs that have crashed, by whoever's word, unless their process lives: a server that was away for long takes one
+  that it has not heard of for dead;
 - runs that this machine began and that no process of it works for;
-- runs that somebody was about to begin, and has not.
+- runs that a worker of ours was about to begin, and has not. Other work pools have their own patience, such as that
+  for a node of a cluster that has first to be made.
 
 Such a run is scheduled again under its own number, a little later each time, and finds in the store what it
 had done.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -28,6 +30,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Crashed, Scheduled
 
+from infra.registration import POOL
 from infra.zombies import TAG
 from tasks.supervision.owner import LABEL, Owner
 
@@ -37,7 +40,7 @@ TIMES = f"{LABEL}taken-up"
 LATEST = timedelta(hours=1)
 """Since its end: nobody wants to see an old crash rise again."""
 BEGINNING = timedelta(seconds=120)
-"""Far more than a worker takes from the word that a run is about to begin to its beginning."""
+"""Far more than a worker of ours takes from the word that a run is about to begin to its beginning."""
 SETTLING = timedelta(seconds=20)
 """More than a run takes from its beginning until it says who works for it; before that its last owner stands there."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=60)
@@ -78,16 +81,17 @@ def _is_dead(run: FlowRun, now: datetime) -> bool:
     age = now - run.state.timestamp
     match run.state.type:
         case StateType.CRASHED:
-            return age < LATEST
+            return age < LATEST and not _owner_is(run, Owner.is_alive)
         case StateType.RUNNING:
-            return _owner_is_dead(run) and age > SETTLING
+            return _owner_is(run, Owner.is_dead) and age > SETTLING
         case _:
-            return age > BEGINNING
+            return run.work_pool_name == POOL and age > BEGINNING
 
 
-def _owner_is_dead(run: FlowRun) -> bool:
+def _owner_is(run: FlowRun, so: Callable[[Owner], bool]) -> bool:
+    """False of a run that has not said whose it is."""
     try:
-        return Owner.of(run.labels).is_dead()
+        return so(Owner.of(run.labels))
     except KeyError:
         return False
 

@@ -12,12 +12,14 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Crashed
+from prefect.states import Crashed, Pending
 from prefect_fixtures import ask
 from processes import alive, gone
 
 from infra import resuming
+from infra.registration import POOL
 from tasks.local.server import Server
+from tasks.supervision.owner import Owner
 
 ROOT = Path(__file__).parent.parent
 FLOW = '''
@@ -107,6 +109,7 @@ def look(unlucky: Unlucky, settled: int = 0) -> str:
 from datetime import timedelta
 from prefect import get_client
 from infra import resuming
+from infra.registration import POOL
 resuming.SETTLING = timedelta(seconds={settled})
 with get_client(sync_client=True) as client: print(*resuming.resume(client))"""
     return subprocess.run(
@@ -165,4 +168,14 @@ def test_a_run_that_crashes_again_and_again_is_left_in_the_end():
     assert resuming._is_dead(run, now)
     assert not resuming._is_dead(run.model_copy(update={"labels": {resuming.TIMES: resuming.MOST}}), now)
     assert not resuming._is_dead(run, now + 2 * resuming.LATEST), "nobody waits for it any more"
+    assert not resuming._is_dead(run.model_copy(update={"labels": Owner.this_process().labels()}), now), "it lives"
     assert resuming._pause(0) < resuming._pause(1) < resuming._pause(20) == resuming.LONGEST_PAUSE
+
+
+def test_a_run_that_waits_for_a_worker_of_another_pool_is_left_to_that():
+    """A node for a pod may have to be made first."""
+    state = Pending()
+    ours = FlowRun(flow_id=uuid4(), deployment_id=uuid4(), state=state, work_pool_name=POOL)
+    later = state.timestamp + 2 * resuming.BEGINNING
+    assert resuming._is_dead(ours, later) and not resuming._is_dead(ours, state.timestamp)
+    assert not resuming._is_dead(ours.model_copy(update={"work_pool_name": "gpu"}), later)

@@ -37,6 +37,10 @@ class Owner(NamedTuple):
         """False where it cannot be known: on another host, or in a container."""
         return self.host == socket.gethostname() and _start_of(self.process) != self.start
 
+    def is_alive(self) -> bool:
+        """False, too, where it cannot be known."""
+        return self.host == socket.gethostname() and _start_of(self.process) == self.start
+
 
 def _start_of(process: int) -> str:
     """In ticks of the kernel's clock, where there is /proc; "none" of a process that is not there."""
