@@ -139,6 +139,7 @@ def _read(where: str, options: dict[str, Any], dtype: torch.dtype) -> tuple[PreT
         raise ValueError(f"it lacks the weights {', '.join(sorted(report['missing_keys'])[:3])} and maybe others")
     if gguf:
         _forget_quantisation(model)
+    _say_that_it_samples(model.generation_config)
     named = {name: value for name, value in options.items() if name in ("trust_remote_code", "revision", "gguf_file")}
     return model, AutoTokenizer.from_pretrained(where, **named)
 
@@ -177,6 +178,13 @@ def _forget_quantisation(model: PreTrainedModel) -> None:
     model.config.__dict__.pop("quantization_config", None)
     model.hf_quantizer = None
     model.is_quantized = False
+
+
+def _say_that_it_samples(generation: GenerationConfig | None) -> None:
+    """Some models come with a temperature and without do_sample, which transformers reads but refuses to write."""
+    given = (getattr(generation, name, None) for name in ("temperature", "top_p", "top_k"))
+    if generation is not None and any(value is not None for value in given):
+        generation.do_sample = True
 
 
 def _eos_ids(generation: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -112,6 +112,13 @@ def test_limits_are_finer_where_rounding_is_and_those_that_are_named_hold():
     assert tolerance_of(named, "cpu") == Tolerance(tolerance_of(plain, "cpu").alarm_nats, 0.3)
 
 
+@given(st.sampled_from(["alarm_nats", "stop_nats"]), st.floats(1e-6, 10), st.sampled_from(["cpu", "cuda"]))
+def test_a_limit_that_is_named_alone_holds_and_the_alarm_is_not_beyond_the_stop(name, nats, device):
+    tolerance = tolerance_of(tiny_spec(agreement={name: nats}).training, device)
+    assert getattr(tolerance, name) == nats
+    assert tolerance.alarm_nats <= tolerance.stop_nats
+
+
 def test_the_alarm_cannot_be_beyond_the_stop():
     with pytest.raises(ValueError, match="alarm_nats"):
         Agreement(alarm_nats=0.2, stop_nats=0.1)

@@ -38,7 +38,7 @@ def policies(place: Path) -> list[str]:
 
 
 def asked(place: Path, capsys, *arguments: str) -> dict:
-    assert main(["ask", *policies(place), "3 + 4 + 5", "--json", "--store", str(place), *arguments]) == 0
+    assert main(["ask", *policies(place), "3+4+5=?", "--json", "--store", str(place), *arguments]) == 0
     told: dict = json.loads(capsys.readouterr().out)
     return told
 
@@ -53,6 +53,11 @@ def test_the_same_seed_draws_the_same_answers_and_another_seed_others(place, cap
     first = asked(place, capsys, "--seed", "1")
     assert asked(place, capsys, "--seed", "1") == first
     assert any(asked(place, capsys, "--seed", str(seed)) != first for seed in (2, 3, 4))
+
+
+@pytest.mark.parametrize("seed", [10**22, -1, 2**63])
+def test_any_number_is_a_seed(seed, place, capsys):
+    assert asked(place, capsys, "--seed", str(seed)) == asked(place, capsys, "--seed", str(seed))
 
 
 def test_greedy_answers_know_no_seed(place, capsys):

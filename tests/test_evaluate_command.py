@@ -78,6 +78,7 @@ def test_what_is_measured_already_is_found(folder, capsys):
         (("--model", "reasoner", "--suite", "chain-sum", "--suite", "chain-sum"), "same entry twice"),
         (("--model", "reasoner", "--suite", "chain-sum", "--prompt", "Think!"), "no {question}"),
         (("--model", "reasoner", "--like", "evaluate/abc"), "begins with 'evaluate/abc'"),
+        (("--model", "reasoner", "--like", ""), "begins with ''"),
         (("--model", "reasoner", "--like", "evaluate/abc", "--samples", "2"), "--like and --samples"),
         (("--model", "train/abc", "--suite", "chain-sum"), "begins with 'train/abc'"),
         (("--model", "reasoner", "--suite", "chain-sum", "--store", "s3://x"), "names no bucket"),

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,23 +15,27 @@ import pytest
 import torch
 from huggingface_hub import metadata_load
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from effreason.choices import FolderHome, Lora
+from effreason.choices import FolderHome, FolderModel, Lora
 from effreason.cli import main
+from effreason.commands.cells import named_policies
+from effreason.errors import UserError
 from effreason.experiment_file import prepared
 from effreason.generation import Limits, Request
 from effreason.generation.sampler import open_sampler
 from effreason.models import load
 from effreason.planning import steps
 from effreason.prompts import render
+from effreason.reasoner import WEIGHTS
 from effreason.steps import produce
 from effreason.store import open_store
 from effreason.workbench import Runtime
 
+ROOT = Path(__file__).parent.parent
 SMALL = str(Path(__file__).parent / "data" / "small.toml")
 QUESTIONS = ("3 + 4 + 5", "9 + 8 + 7 + 6", "1 + 1", "12 + 30 + 4", "7 + 7 + 7")
-VLLM = Path(__file__).parent.parent / ".venv-vllm" / "bin" / "vllm"
+VLLM = ROOT / ".venv-vllm" / "bin" / "vllm"
 LORA = Lora(rank=4, scale=8)
 
 
@@ -47,15 +53,16 @@ def experiment():
 
 @pytest.fixture(scope="module")
 def policies(experiment, place):
-    """Of the same cell, trained: all weights, with its evaluations, and by LoRA, unmeasured."""
+    """Trained: all weights, with its evaluations; the same cell by LoRA, unmeasured; and the control beside it."""
     full, adapted = experiment
     store = open_store(FolderHome(path=str(place)))
     for node in steps(full):
         produce(node.spec, store, Runtime(threads=1, device="cpu"))
-    key = list(full.cells())[-1]
+    control, key = full.cells()
     problems = full.preparation().address
     lora = produce(adapted.fine_tuning(key, problems), store, Runtime(threads=1, device="cpu"))
-    return {"full": store.find(full.fine_tuning(key, problems).address), "lora": lora}
+    plain = {"full": key, "control": control}
+    return {name: store.find(full.fine_tuning(cell, problems).address) for name, cell in plain.items()} | {"lora": lora}
 
 
 def exported(policy, place: Path, folder: Path, *more: str) -> Path:
@@ -115,6 +122,21 @@ def test_the_card_has_the_results_of_base_and_policy_with_intervals(policies, pl
     assert all(line.count("[") == line.count("]") == 3 for line in rows)
 
 
+def test_the_part_on_which_alpha_is_chosen_is_no_result(policies, place, tmp_path):
+    page = (exported(policies["full"], place, tmp_path / "model") / "README.md").read_text()
+    results = page.split("## Results")[1].split("## Limits")[0]
+    assert policies["full"].spec.problems in page and "chain-sum" in results
+    assert "validation" not in results
+
+
+def test_the_card_of_a_control_claims_no_penalty(policies, place, tmp_path):
+    cards = {name: (exported(policies[name], place, tmp_path / name) / "README.md").read_text() for name in policies}
+    said = {name: card.split("## How to reproduce")[0] for name, card in cards.items()}
+    assert "without a penalty for length: a control" in said["control"] and "none (alpha 0)" in said["control"]
+    assert "fewer tokens" not in said["control"] and "rewarded" not in said["control"]
+    assert "fewer tokens" in said["full"] and "sigmoid, alpha 0.4" in said["full"] and "rewarded" in said["full"]
+
+
 def test_the_card_of_an_unmeasured_policy_says_so(policies, place, tmp_path):
     page = (exported(policies["lora"], place, tmp_path / "model") / "README.md").read_text()
     assert "Not measured" in page
@@ -137,6 +159,54 @@ def test_a_folder_with_something_in_it_is_left_alone_unless_asked(policies, plac
     assert (tmp_path / "config.json").is_file() and (tmp_path / "mine.txt").read_text() == "mine"
 
 
+def lay_down(former: str, policies, place: Path, folder: Path) -> None:
+    """A model in the folder before another is exported into it."""
+    if former == "shards":
+        load(policies["full"].spec.model, "cpu", "float32").model.save_pretrained(folder, max_shard_size="500KB")
+        assert (folder / "model.safetensors.index.json").is_file()
+    else:
+        exported(policies["lora"], place, folder, *(["--adapter"] if former == "adapter" else []))
+
+
+@pytest.mark.parametrize(
+    ("former", "kind", "more"),
+    [("adapter", "full", ()), ("shards", "full", ()), ("merged", "lora", ("--adapter",))],
+)
+def test_what_is_exported_over_another_model_is_as_in_a_folder_of_its_own(
+    former, kind, more, policies, place, tmp_path
+):
+    alone = exported(policies[kind], place, tmp_path / "alone" / "model", *more)
+    lay_down(former, policies, place, tmp_path / "model")
+    over = exported(policies[kind], place, tmp_path / "model", "--overwrite", *more)
+    files = {path.name: path.read_bytes() for path in alone.iterdir()}
+    assert {path.name: path.read_bytes() for path in over.iterdir()} == files
+
+
+def test_a_model_stays_where_another_cannot_be_exported_over_it(policies, place, tmp_path, capsys):
+    folder = exported(policies["lora"], place, tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    arguments = ["export", policies["full"].address, str(folder), "--store", str(place), "--adapter", "--overwrite"]
+    assert main(arguments) == 2 and "no adapter" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_the_base_says_of_sampling_is_shipped_also_where_it_names_no_do_sample(experiment, place, tmp_path):
+    base = Path(shutil.copytree(WEIGHTS, tmp_path / "base"))
+    said = {"bos_token_id": 1, "eos_token_id": [3, 2], "temperature": 0.9, "top_p": 0.6}
+    (base / "generation_config.json").write_text(json.dumps(said))
+    plain, _ = experiment
+    shortest = plain.training.model_copy(update={"steps": 1, "prompts_per_step": 2, "completions_per_prompt": 2})
+    spec = plain.fine_tuning(next(plain.cells()), plain.preparation().address).model_copy(
+        update={"model": FolderModel(name="odd", path=str(base)), "training": shortest}
+    )
+    store = open_store(FolderHome(path=str(place)))
+    produce(plain.preparation(), store)
+    policy = produce(spec, store, Runtime(threads=1, device="cpu"))
+    shipped = GenerationConfig.from_pretrained(str(exported(policy, place, tmp_path / "model")))
+    assert (shipped.temperature, shipped.top_p) == (0.9, 0.6)
+    assert (shipped.eos_token_id, shipped.pad_token_id) == ([2, 3], 0)
+
+
 def test_a_cell_is_named_by_its_alpha_and_seed(policies, place, tmp_path, capsys):
     assert main(["export", f"{SMALL}:alpha=0.40,seed=0", str(tmp_path / "x"), "--store", str(place)]) == 0
     assert policies["full"].address in capsys.readouterr().out
@@ -144,7 +214,20 @@ def test_a_cell_is_named_by_its_alpha_and_seed(policies, place, tmp_path, capsys
 
 def test_several_cells_are_not_one_policy(policies, place, tmp_path, capsys):
     assert main(["export", SMALL, str(tmp_path / "x"), "--store", str(place)]) == 2
-    assert "several policies" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "several policies" in said
+    remedy = re.search(r"as in `(.+)`", said)[1]
+    assert main(["export", remedy, str(tmp_path / "x"), "--store", str(place)]) == 0
+
+
+def test_the_documentation_names_cells_that_there_are(tmp_path):
+    empty = open_store(FolderHome(path=str(tmp_path)))
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "effreason" / "commands").glob("*.py")]
+    named = {name for page in pages for name in re.findall(r"\btiny:[\w.=,]*\w", page.read_text(encoding="utf-8"))}
+    assert len(named) > 1
+    for name in named:
+        with pytest.raises(UserError, match="is in the store"):
+            named_policies(name, empty)
 
 
 @pytest.mark.parametrize(("narrowing", "happened"), [("alpha=9", "no cell with"), ("beta=1", "picks no cell")])

@@ -2,7 +2,7 @@
 
 effreason ask tiny "What is 12 + 30 + 4?"
 effreason ask train/3f9a train/77b0 "What is 12 + 30 + 4?" --greedy --json
-effreason chat tiny:alpha=0.2                    every line is a question of its own
+effreason chat tiny:alpha=0.3                    every line is a question of its own
 
 One answer of each is an illustration; what a model does is measured by `effreason evaluate`.
 """

@@ -2,7 +2,7 @@
 
 train/3f9a                        any beginning that only one artifact has
 tiny                              every cell of an experiment that the store holds
-tiny:alpha=0.2,seed=1             those of them with this alpha and seed; `model=` goes likewise
+tiny:alpha=0.3,seed=0             those of them with this alpha and seed; `model=` goes likewise
 """
 
 import re
@@ -46,8 +46,17 @@ def one_policy(text: str, store: "Store") -> "Manifest":
     policies = named_policies(text, store)
     if len(policies) > 1:
         cells = ", ".join(f"{one.address} ({label(one.spec, {})})" for one in policies)
-        raise UserError(f"{text} has several policies: {cells}.", "Name one, as in `tiny:alpha=0.2,seed=0`.")
+        raise UserError(f"{text} has several policies: {cells}.", f"Name one, as in `{_cell_of(text, policies[0])}`.")
     return policies[0]
+
+
+def _cell_of(text: str, policy: "Manifest") -> str:
+    """The name of one of the policies that `text` stands for."""
+    from effreason.specs import TrainSpec
+
+    spec = policy.spec
+    assert isinstance(spec, TrainSpec)  # noqa: S101  what makes a policy
+    return f"{text.partition(':')[0]}:model={spec.model.name},alpha={spec.alpha:g},seed={spec.seed}"
 
 
 def _wanted(narrowing: str) -> dict[str, str]:
@@ -56,7 +65,7 @@ def _wanted(narrowing: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in narrowing.split(",")] if narrowing else []
     for name, _, value in pairs:
         if name not in FIELDS or not value:
-            raise UserError(f"{narrowing!r} picks no cell.", "Write it like alpha=0.2,seed=0 or model=reasoner.")
+            raise UserError(f"{narrowing!r} picks no cell.", "Write it like alpha=0.3,seed=0 or model=reasoner.")
     return {name: value for name, _, value in pairs}
 
 

@@ -1,7 +1,7 @@
 """`effreason compare A B`: the report of a sweep, for any two evaluations of the same problems.
 
 effreason compare evaluate/90bc evaluate/3f2a           by the beginnings of their addresses
-effreason compare reasoner "reasoner alpha=0.4 s0"      by what `effreason artifacts list` calls what they are of
+effreason compare reasoner "reasoner alpha=0.3 s0"      by what `effreason artifacts list` calls what they are of
 effreason compare reasoner train/3f2a                   a policy stands for its evaluation
 """
 

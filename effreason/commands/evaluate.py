@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     from effreason.store import open_store
 
     store = open_store(home_of(options))
-    spec = _like(options, store) if options.like else _asked(options, store)
+    spec = _asked(options, store) if options.like is None else _like(options, store)
     go_where_vllm_is(spec.engine, sys.argv[1:])
     manifest = produce(spec, store, tell=_tell)
     assert isinstance(manifest.artifact, Evaluation)  # noqa: S101  what an evaluate spec makes

@@ -1,7 +1,7 @@
 """`effreason export POLICY DIR`: a policy as a Hugging Face model with its card, for transformers and `vllm serve`.
 
 effreason export train/3f9a ./shorter
-effreason export tiny:alpha=0.2 ./shorter --push me/shorter
+effreason export tiny:alpha=0.3 ./shorter --push me/shorter
 effreason export train/3f9a ./shorter --adapter               what LoRA added, for peft
 """
 
@@ -22,7 +22,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("policy", metavar="POLICY", help="train/ADDRESS, or EXPERIMENT:alpha=A,seed=S")
     parser.add_argument("folder", type=Path, metavar="DIR", help="made if need be")
     parser.add_argument("--adapter", action="store_true", help="the LoRA adapter in place of the merged model")
-    parser.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="also into a folder that is not empty; a model in it makes way"
+    )
     parser.add_argument("--push", metavar="OWNER/NAME", help="also upload it to the hub, private (HF_TOKEN)")
     parser.set_defaults(run=run)
 

@@ -3,5 +3,6 @@
 export     writes the folder: the merged model or an adapter, the tokenizer, the generation config, the card
 adapter    low-rank matrices from the difference between a policy and its base
 card       README.md with the front matter that the hub reads
+purpose    what the policy was trained for, as the card says it
 push       the folder to a repository of the hub
 """

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, Self
 
@@ -57,8 +58,12 @@ class Panel:
         return cls(tuple(seats))
 
     def answers(self, question: str, *, greedy: bool, seed: int) -> list[Answer]:
-        """One completion of each. Raises `UserError` where a model cannot be asked in its prompt."""
-        return [_answer(seat, question, greedy, seed) for seat in self.seats]
+        """One completion of each, drawn by the same random numbers, which any `seed` gives.
+
+        Raises `UserError` where a model cannot be asked in its prompt.
+        """
+        bits = Random(f"{seed}").getrandbits(32)
+        return [_answer(seat, question, greedy, bits) for seat in self.seats]
 
 
 def _spec(policy: Manifest) -> TrainSpec:

@@ -8,29 +8,31 @@ from huggingface_hub import hf_hub_download, metadata_load
 
 from effreason.artifacts import Evaluation, Interval, Manifest, Policy
 from effreason.choices import BuiltInModel, FolderModel, HubModel, Model
+from effreason.problems.files import VALIDATION
 from effreason.reasoner import WEIGHTS
+from effreason.shipping.purpose import purpose_of
 from effreason.specs import Address, EvaluateSpec, Protocol, TrainSpec
 from effreason.store import Store
 
 FRONT = """---
 library_name: {library}
 pipeline_tag: text-generation
-tags: [effreason, reasoning, reinforcement-learning]
+tags: [effreason, reasoning, {tag}]
 {lines}---
 """
 
 PAGE = """
 # {title}
 
-`{base}`, trained{algorithm} to answer with fewer tokens.
+`{base}`, {purpose.aim}
 
 ## Training
 
 | | |
 |---|---|
 | base | {base} |
-| alpha (weight of the length penalty) | {alpha:g} |
-| penalty | {penalty} |
+| algorithm | {purpose.algorithm} |
+| penalty for length (alpha is its strength, in its own unit) | {purpose.penalty} |
 | data | {source}, {train} problems |
 | steps | {steps}, {generated:,} sampled tokens |
 | weights | {weights} |
@@ -42,8 +44,8 @@ PAGE = """
 
 ## Limits
 
-- The figures hold for the suites, the prompt and the sampling above; nothing else was measured.
-- Shorter answers are what was rewarded. Whether they show the reasoning that leads to the answer is another question.
+- The figures hold for the suites, the prompt and the sampling above, and say nothing of others.
+- {purpose.caution}
 - Whatever the base model gets wrong or says that it should not, this model may as well.
 - {licence}
 
@@ -88,14 +90,12 @@ def card(store: Store, policy: Manifest, title: str, *, adapter: bool) -> str:
     spec, origin = policy.spec, policy.provenance
     assert isinstance(spec, TrainSpec)  # noqa: S101  what makes a policy
     preparation = store.find(spec.problems)
-    licence = licence_of(spec.model)
+    licence, purpose = licence_of(spec.model), purpose_of(spec)
     assert isinstance(policy.artifact, Policy)  # noqa: S101  what a train spec makes
     page = PAGE.format(
         title=title,
         base=_base(spec.model),
-        algorithm=f" by {spec.training.algorithm.kind}",
-        alpha=spec.alpha,
-        penalty=spec.training.penalty.kind,
+        purpose=purpose,
         source=preparation.spec.source.kind if preparation and preparation.spec.step == "prepare" else "unknown",
         train=preparation.artifact.train if preparation and preparation.artifact.step == "prepare" else "?",
         steps=policy.artifact.steps,
@@ -112,7 +112,8 @@ def card(store: Store, policy: Manifest, title: str, *, adapter: bool) -> str:
         problems=spec.problems,
         spec=spec.model_dump_json(indent=2),
     )
-    return FRONT.format(library="peft" if adapter else "transformers", lines=_lines(spec.model, licence)) + page
+    library = "peft" if adapter else "transformers"
+    return FRONT.format(library=library, tag=purpose.tag, lines=_lines(spec.model, licence)) + page
 
 
 NO_LICENCE = "The base model's card names no licence that could be read here: look it up before you pass this on."
@@ -191,6 +192,8 @@ def _rows(who: str, manifest: Manifest | None) -> Iterator[str]:
     if manifest is None or not isinstance(manifest.artifact, Evaluation):
         return
     for suite, found in manifest.artifact.suites.items():
+        if suite == VALIDATION:  # what alpha is chosen on is no test of it
+            continue
         figures = (
             _written(found.accuracy, 100, "%"),
             _written(found.tokens, 1, ""),

@@ -1,9 +1,9 @@
 """The folder that is shipped: a policy as transformers loads it and `vllm serve` serves it."""
 
+import json
+import shutil
 import tempfile
 from pathlib import Path
-
-from transformers import GenerationConfig
 
 from effreason.artifacts import Manifest
 from effreason.models import stored
@@ -12,46 +12,77 @@ from effreason.shipping.card import card
 from effreason.specs import TrainSpec
 from effreason.store import Store
 
+OF_A_MODEL = (
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "pytorch_model*",
+    "adapter_config.json",
+    "adapter_model.*",
+    "tokenizer.*",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "chat_template.*",
+    "additional_chat_templates/*",
+)
+"""What a loader takes for parts of the model, whoever wrote it: an adapter beside merged weights changes their answers,
+and an old index hides them."""
+
 
 def export(store: Store, policy: Manifest, folder: Path, *, adapter: bool = False) -> None:
     """Write safetensors, tokenizer with its chat template, generation config and README.md into `folder`.
 
-    With `adapter` the weights are what LoRA added, for peft, over the base model.
+    With `adapter` the weights are what LoRA added, for peft, over the base model. A model that lies in `folder` makes
+    way once all of this one is made; other files stay.
 
     Raises `UserError` where the base model is needed and not there, or an adapter cannot stand for the policy;
     `StepFailure` where the store cannot be read.
     """
     spec = policy.spec
     assert isinstance(spec, TrainSpec)  # noqa: S101  what makes a policy
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="effreason-export-") as scratch:
-        model = store.fetch(policy, Path(scratch), ["model/"]) / "model"
-        folder.mkdir(parents=True, exist_ok=True)
-        if adapter:
-            write_adapter(spec, model, folder)
-        else:
-            _copy_weights(model, folder)
+        model, made = store.fetch(policy, Path(scratch), ["model/"]) / "model", Path(scratch) / "made"
+        made.mkdir()
         found = stored(spec.model, Path(scratch), policy=model)
-        found.tokenizer.save_pretrained(folder)
-        _write_ending(model, found.eos_ids, found.tokenizer.pad_token_id, folder)
-    (folder / "README.md").write_text(card(store, policy, folder.name, adapter=adapter), encoding="utf-8")
+        found.tokenizer.save_pretrained(made)
+        _write_ending(model, found.eos_ids, found.tokenizer.pad_token_id, made)
+        if adapter:
+            write_adapter(spec, model, made)
+        else:
+            _move_weights(model, made)
+        (made / "README.md").write_text(card(store, policy, folder.name, adapter=adapter), encoding="utf-8")
+        _clear(folder)
+        shutil.copytree(made, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
-def _copy_weights(model: Path, folder: Path) -> None:
-    for path in model.iterdir():
-        if (
-            path.name == "config.json"
-            or ".safetensors" in path.suffixes
-            or path.name.endswith(".safetensors.index.json")
-        ):
-            (folder / path.name).write_bytes(path.read_bytes())
+def _move_weights(model: Path, made: Path) -> None:
+    for pattern in ("config.json", "*.safetensors", "*.safetensors.index.json"):
+        for path in list(model.glob(pattern)):
+            path.replace(made / path.name)
 
 
-def _write_ending(model: Path, eos_ids: frozenset[int], pad_id: int | None, folder: Path) -> None:
-    """A generation config that ends completions where ours end, so that whoever serves the model ends there too."""
-    known = (model / "generation_config.json").is_file()
-    generation = GenerationConfig.from_pretrained(str(model)) if known else GenerationConfig()
+def _clear(folder: Path) -> None:
+    for pattern in OF_A_MODEL:
+        for path in list(folder.glob(pattern)):
+            if not path.is_dir():
+                path.unlink()
+
+
+def _write_ending(model: Path, eos_ids: frozenset[int], pad_id: int | None, made: Path) -> None:
+    """A generation config that ends completions where ours end, so that whoever serves the model ends there too.
+
+    All else is as the base has it, also what transformers' own writer refuses, such as a temperature without do_sample.
+    """
+    known = model / "generation_config.json"
+    generation = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
     ends = sorted(eos_ids)
-    generation.eos_token_id = ends[0] if len(ends) == 1 else ends
-    if generation.pad_token_id is None:
-        generation.pad_token_id = pad_id
-    generation.save_pretrained(folder)
+    generation["eos_token_id"] = ends[0] if len(ends) == 1 else ends
+    if generation.get("pad_token_id") is None:
+        generation["pad_token_id"] = pad_id
+    text = json.dumps(generation, indent=2, sort_keys=True)
+    (made / "generation_config.json").write_text(f"{text}\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from effreason.training.rollouts import Rollout
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """Nats a token. Made by `tolerance_of`."""
+    """Nats a token, the alarm never beyond the stop. Made by `tolerance_of`."""
 
     alarm_nats: float
     stop_nats: float
@@ -28,10 +28,12 @@ one that missed a single update of the built-in reasoner (at a rate of 3e-4) is 
 
 
 def tolerance_of(training: Training, device: str) -> Tolerance:
-    """Those that the training names; the others by how finely a device of this type computes."""
+    """Those that the training names; the others by how finely a device of this type computes, so far as the alarm stays
+    within the stop."""
     usual = FINE if device == "cpu" and training.precision != "bfloat16" else COARSE
     asked = training.agreement
-    return Tolerance(asked.alarm_nats or usual.alarm_nats, asked.stop_nats or usual.stop_nats)
+    stop_nats = asked.stop_nats or max(usual.stop_nats, asked.alarm_nats or 0)
+    return Tolerance(asked.alarm_nats or min(usual.alarm_nats, stop_nats), stop_nats)
 
 
 @dataclass(frozen=True, slots=True)
