@@ -2,7 +2,8 @@
 
 Asked over `/v1/completions`, which takes prompts as token ids; docs/vllm.md says how it is started. What it holds is
 replaced over `/collective_rpc`, which a server has with VLLM_SERVER_DEV_MODE=1 alone: whoever reaches that address can
-make it do anything, so it belongs on a private one. Weights go through a folder that both sides can read.
+make it do anything, so it belongs on a private one. Weights go through a folder that both sides can read. A server
+serves one step at a time (`effreason.generation.vllm_turn`).
 """
 
 import json
@@ -23,6 +24,8 @@ from effreason.choices import VllmServer
 from effreason.errors import StepFailure, UserError
 from effreason.generation import Limits, OnCompletion, Request
 from effreason.generation.handing_over import lay_down
+from effreason.generation.vllm_snapshot import folder_of
+from effreason.generation.vllm_turn import Turn
 from effreason.models import Stored
 from effreason.records import Completion
 
@@ -34,21 +37,30 @@ class ServedGenerator:
     """The backend of a vLLM that runs elsewhere."""
 
     def __init__(self, server: VllmServer, model: Stored, *, scored: bool = False) -> None:
-        """Have the server hold the model's weights. `scored` asks for log-probabilities.
+        """Wait for the server and have it hold the model's weights. `scored` asks for log-probabilities.
 
         Raises:
             UserError: the server refuses them, as it does without VLLM_SERVER_DEV_MODE=1.
-            StepFailure: no server answers.
+            StepFailure: no server answers, others are at work there, or the hub does not give the weights.
         """
         self.server = server
         self.model = model
         self.scored = scored
-        self._hold(model.where)
+        where = folder_of(model)
+        self._turn = Turn(server.url, self._of_workers)
+        try:
+            self._hold(where)
+        except BaseException:
+            self.close()
+            raise
 
     def generate(
         self, requests: Sequence[Request], limits: Limits, on_completion: OnCompletion | None = None
     ) -> list[list[Completion]]:
-        """For each request, its completions in order; see `effreason.generation.Generator`."""
+        """For each request, its completions in order; see `effreason.generation.Generator`.
+
+        Raises `StepFailure` unless the server has had our weights all the while, and no others.
+        """
         done = 0
         with ThreadPoolExecutor(self.server.parallel, thread_name_prefix="vllm") as threads:
             coming = {threads.submit(self._completions, one, limits): place for place, one in enumerate(requests)}
@@ -56,27 +68,33 @@ class ServedGenerator:
             try:
                 for future in as_completed(coming):
                     groups[coming[future]] = future.result()
+                    self._turn.refuse_if_lost()
                     done += len(groups[coming[future]])
                     if on_completion is not None:
                         on_completion(done)
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
+        self._turn.check()
         return [groups[place] for place in range(len(requests))]
 
     def load(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
-        """Replace the weights, given by their names in transformers, and forget what was read with the old ones."""
+        """Replace the weights, given by their names in transformers, and forget what was read with the old ones.
+
+        Raises `StepFailure` if another step has taken the server; that one's weights stay.
+        """
         with tempfile.TemporaryDirectory(prefix="effreason-weights-", dir=self.server.folder) as folder:
             Path(folder).chmod(0o755)  # the server may be another user
             lay_down(weights, Path(folder))
             self._reload(folder)
 
     def close(self) -> None:
-        """The server is not ours to end."""
+        """Leave the server, which is not ours to end, to others."""
+        self._turn.end()
 
-    def _hold(self, where: str) -> None:
-        if self.server.folder is None or not Path(where).is_dir():
-            self._reload(where)
+    def _hold(self, where: Path) -> None:
+        if self.server.folder is None:
+            self._reload(str(where))
             return
         with tempfile.TemporaryDirectory(prefix="effreason-weights-", dir=self.server.folder) as folder:
             Path(folder).chmod(0o755)
@@ -84,9 +102,15 @@ class ServedGenerator:
             self._reload(folder)
 
     def _reload(self, where: str) -> None:
-        self._post("/collective_rpc", {"method": "take_weights", "kwargs": {"folder": where}})
+        self._turn.take(where)
         if not self._post("/reset_prefix_cache", {})["success"]:
             raise StepFailure("The vLLM server would not forget what it has read.", "Is it asked by others as well?")
+
+    def _of_workers(self, method: str, arguments: dict[str, object]) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = self._post("/collective_rpc", {"method": method, "kwargs": arguments})[
+            "results"
+        ]
+        return answers
 
     def _completions(self, request: Request, limits: Limits) -> list[Completion]:
         reply = self._post("/v1/completions", self._asking(request, limits))
