@@ -1,23 +1,25 @@
 """What a Prefect server has to know before it can run anything of ours.
 
 the work pool           made unless it is there
-the deployments         those of prefect.yaml, as it has them; but a schedule that is there stays on or off
+the deployments         those of prefect.yaml, as it has them; but a schedule that is there stays on or off, at every
+                        moment, whatever becomes of the others
 the zombie automation   see `infra.zombies`
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-from uuid import UUID
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import yaml
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import DeploymentSchedule
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.flows import load_flow_arguments_from_entrypoint
 from prefect.workers.process import ProcessWorker
 
 from effreason.errors import StepFailure
@@ -27,22 +29,11 @@ ROOT = Path(__file__).parent.parent
 POOL = "effreason"
 
 
-class ScheduleKey(NamedTuple):
-    """One schedule, whatever number it is given when its deployment is registered again."""
-
-    deployment: UUID
-    slug: str | None
-
-
 def register() -> Iterator[str]:
     """Do it, and say what was done. Raises `StepFailure` where Prefect refuses prefect.yaml."""
     with get_client(sync_client=True) as client:
         yield f"The work pool {POOL} {_ensure_pool(client)}."
-        before = {key: schedule.active for key, schedule in _schedules(client).items()}
-        _deploy()
-        for key, schedule in _schedules(client).items():
-            if before.get(key, schedule.active) != schedule.active:
-                client.update_deployment_schedule(key.deployment, schedule.id, active=before[key])
+        _deploy(_as_found(client, yaml.safe_load((ROOT / "prefect.yaml").read_bytes())))
         for deployment in client.read_deployments():
             yield f"The deployment {client.read_flow(deployment.flow_id).name}/{deployment.name} is registered."
         yield f"The automation for dead runs {ensure_automation(client)}."
@@ -57,18 +48,41 @@ def _ensure_pool(client: SyncPrefectClient) -> str:
     return "was made"
 
 
-def _schedules(client: SyncPrefectClient) -> Mapping[ScheduleKey, DeploymentSchedule]:
-    return {
-        ScheduleKey(deployment.id, schedule.slug): schedule
-        for deployment in client.read_deployments()
-        for schedule in deployment.schedules
-    }
+def _as_found(client: SyncPrefectClient, project: dict[str, Any]) -> dict[str, Any]:
+    """prefect.yaml with every schedule that the server has on or off as it is there."""
+    for entry in project["deployments"]:
+        if schedules := entry.get("schedules"):
+            found = _states(client, f"{_flow(entry['entrypoint'])}/{entry['name']}")
+            for schedule in schedules:
+                if schedule.get("slug") in found:
+                    schedule["active"] = found[schedule.get("slug")]
+    return project
 
 
-def _deploy() -> None:
+def _states(client: SyncPrefectClient, deployment: str) -> dict[str | None, bool]:
+    """Of its schedules, by slug, whether they are on; none where the server does not know the deployment."""
+    try:
+        return {each.slug: each.active for each in client.read_deployment_by_name(deployment).schedules}
+    except ObjectNotFound:
+        return {}
+
+
+def _flow(entrypoint: str) -> str:
+    """Its name, from its source, which need not be imported for that."""
+    try:
+        from_root = str(ROOT / entrypoint) if ":" in entrypoint else entrypoint
+        return str(load_flow_arguments_from_entrypoint(from_root, ["name"])["name"])
+    except (ImportError, OSError, ValueError) as error:
+        raise StepFailure(f"prefect.yaml names {entrypoint}, which is no flow ({error}).", "Mend it there.") from error
+
+
+def _deploy(project: dict[str, Any]) -> None:
     """By Prefect's own command, so that prefect.yaml means what Prefect's documentation says."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     environment = {"EFFREASON_DIRECTORY": str(Path.cwd()), **os.environ, "PREFECT_PLUGINS_ENABLED": "false"}
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "prefect.yaml"
+        file.write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if told.returncode:
         raise StepFailure("Prefect refused prefect.yaml.", f"Mend what it says:\n{told.stdout}{told.stderr}")

@@ -29,6 +29,8 @@ class SeaweedFS:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.access_key, self.secret_key = secrets.token_hex(8), secrets.token_hex(20)
+        self.guest_key, self.guest_secret = secrets.token_hex(8), secrets.token_hex(20)
+        """Of a user who may do nothing but what a bucket's own policy says."""
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.endpoint = f"http://127.0.0.1:{self.ports['s3.port']}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,12 +48,11 @@ class SeaweedFS:
     def start(self) -> None:
         """Start, or start again with the data of before; returns when it answers."""
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
-        identity = {
-            "name": "tests",
-            "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
-            "actions": ["Admin"],
-        }
-        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        identities = [
+            _identity("tests", self.access_key, self.secret_key, "Admin"),
+            _identity("guest", self.guest_key, self.guest_secret),
+        ]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(),
@@ -87,6 +88,10 @@ class SeaweedFS:
             "-s3.autoCreateBucket=false", f"-s3.config={self.folder / 's3.json'}",
             *(f"-{name}={port}" for name, port in self.ports.items()),
         ]  # fmt: skip
+
+
+def _identity(name: str, key: str, secret: str, *actions: str) -> dict[str, Any]:
+    return {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": list(actions)}
 
 
 @contextmanager

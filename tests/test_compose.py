@@ -8,15 +8,19 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 import tomllib
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from s3_server import free_ports
+
+from effreason.leasing.folder import USUAL, leases_folder
+from effreason.leasing.ledger import Ledger
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -46,7 +50,7 @@ def test_every_service_is_confined_and_those_that_are_not_done_once_are_started_
     for name, service in SERVICES.items():
         assert service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"], name
         assert service["restart"] == (
-            {"minio-users": "on-failure"}.get(name, "no") if name in ONCE else "unless-stopped"
+            {"minio-users": "on-failure:10"}.get(name, "no") if name in ONCE else "unless-stopped"
         )
 
 
@@ -67,6 +71,14 @@ def test_every_setting_is_in_the_example_and_no_secret_has_a_value_there():
     assert ".env" in (ROOT / ".gitignore").read_text().split()
     kept_out = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in kept_out and not any(line.startswith("!.") for line in kept_out)
+
+
+def test_a_worker_keeps_its_leases_where_the_runs_of_the_machine_keep_theirs():
+    """In the folder above it, which is made anew with the machine's start, before any container is."""
+    for name in ("worker", "worker-gpu"):
+        assert "${LOCKS:-/run/lock}:/run/lock" in SERVICES[name]["volumes"]
+        assert SERVICES[name]["environment"]["EFFREASON_LEASES"] == "/run/lock/${LEASES:-effreason}"
+    assert USUAL[0] == Path("/run/lock/effreason")
 
 
 # ------------------------------------------------------------------------------------------------------- settings
@@ -103,6 +115,55 @@ def test_settings_that_a_person_has_changed_or_added_stay(tmp_path):
     assert made["POSTGRES_PASSWORD"] and settings(tmp_path) == made
 
 
+def test_the_folder_of_the_leases_is_that_of_runs_outside_of_containers(tmp_path, monkeypatch):
+    monkeypatch.setenv("EFFREASON_LEASES", str(tmp_path / "locks" / "ours"))
+    (tmp_path / "locks").mkdir()
+    shutil.copy(ROOT / ".env.example", tmp_path)
+    made = settings(tmp_path)
+    assert Path(made["LOCKS"]) / made["LEASES"] == leases_folder()
+    assert stat.S_IMODE(leases_folder().stat().st_mode) == 0o1777
+
+
+HOLD = """
+import threading, time
+from effreason.leasing.desk import Desk
+from effreason.leasing.folder import leases_folder
+from effreason.leasing.ledger import Ledger
+from effreason.leasing.records import Claim, Holder, Ticket
+holder = Holder(user="worker", process=1, experiment="inside", step="train", flow_run="")
+with Desk(Ledger(leases_folder())).take(Ticket(holder=holder, claim=Claim(parts={"GPU-a": 1.0})), threading.Event()):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.containers
+def test_a_lease_in_a_container_holds_outside_of_it_and_ends_with_it(tmp_path):
+    tmp_path.chmod(0o1777)
+    name = f"test-{secrets.token_hex(4)}"
+    confined = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--user", "10001", "--network", "none")  # noqa: S108
+    shared = ("--volume", f"{tmp_path}:/run/lock", "--env", "EFFREASON_LEASES=/run/lock/effreason")
+    command = ("docker", "run", "--rm", "--name", name, *confined, *shared, "--entrypoint", "python")
+    inside = subprocess.Popen([*command, "effreason/light:local", "-c", HOLD])
+    held = Ledger(tmp_path / "effreason")
+    try:
+        assert until(lambda: (tmp_path / "effreason" / "leases").is_dir() and list(held.leases()), 60)
+        (lease,) = held.leases()
+        assert (lease.holder.experiment, lease.parts) == ("inside", {"GPU-a": 1.0})
+    finally:
+        subprocess.run(["docker", "kill", name], check=True, stdout=subprocess.DEVNULL)
+        inside.wait(30)
+    assert until(lambda: not list(held.leases()), 5)
+
+
+def until(true: Callable[[], object], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 # ------------------------------------------------------------------------------------------- both versions of Compose
 
 
@@ -122,7 +183,7 @@ def test_both_versions_of_compose_read_it_alike(version, profiles, plugins, tmp_
     if version == "v1" and shutil.which("docker-compose") is None:
         pytest.skip("needs Debian's docker-compose")
     shutil.copy(ROOT / ".env.example", tmp_path)
-    settings(tmp_path)
+    made = settings(tmp_path)
     command = ["docker-compose"] if version == "v1" else ["docker", "compose"]
     read = subprocess.run(
         [*command, "--env-file", str(tmp_path / ".env"), "--file", str(ROOT / "docker-compose.yml"), "config"],
@@ -145,9 +206,19 @@ def test_both_versions_of_compose_read_it_alike(version, profiles, plugins, tmp_
         assert services[worker]["environment"]["EFFREASON_STORE"] == "s3://effreason/sweeps"
         launcher = json.loads(services[worker]["environment"]["EFFREASON_LAUNCHER"])
         assert launcher["network"] == networks["store"]["name"]
+        assert services[worker]["environment"]["EFFREASON_LEASES"] == f"/run/lock/{made['LEASES']}"
+        assert (made["LOCKS"], "/run/lock") in {mounted(volume) for volume in services[worker]["volumes"]}
     assert networks["store"]["internal"] is True
     if "worker-gpu" in expected:
         assert services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+
+
+def mounted(volume: str | dict[str, Any]) -> tuple[str, str]:
+    """What where, in the short form of v1 or the long one of v2."""
+    if isinstance(volume, dict):
+        return volume["source"], volume["target"]
+    source, target = volume.split(":")[:2]
+    return source, target
 
 
 # ------------------------------------------------------------------------------------------------ brought up for real
@@ -160,11 +231,16 @@ class Stack:
         shutil.copy(ROOT / ".env.example", folder)
         self.name = f"test-{secrets.token_hex(4)}"
         ui, artifacts = free_ports(2)
+        locks = folder / "locks"
+        locks.mkdir()
+        locks.chmod(0o1777)
         self.api, self.artifacts = f"http://127.0.0.1:{ui}/api", f"http://127.0.0.1:{artifacts}"
         base = "effreason/base:local"
         self.settings = settings(folder) | {
             "COMPOSE_PROFILES": "seaweedfs,cpu",
             "COMPOSE_PROJECT_NAME": self.name,
+            "LOCKS": str(locks),
+            "LEASES": "effreason",
             "STORE_NETWORK": f"{self.name}-store",
             "UI_PORT": str(ui),
             "ARTIFACTS_PORT": str(artifacts),

@@ -166,6 +166,41 @@ def test_a_schedule_that_is_switched_on_stays_on_and_makes_runs(place):
     assert not place.deployment()["schedules"][0]["active"]
 
 
+BAD_ENTRY = """
+  - name: misspelt
+    entrypoint: flows.full_sweep.misspelt
+    work_pool: *pool
+"""
+REGISTER = "import sys, pathlib, infra.registration as r; r.ROOT = pathlib.Path(sys.argv[1]); print(*r.register())"
+
+
+def registered_from(place: Place, project: str) -> subprocess.CompletedProcess[str]:
+    folder = place.folder / "project"
+    folder.mkdir(exist_ok=True)
+    (folder / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text() + project)
+    return place.typed("python", "-c", REGISTER, str(folder))
+
+
+def test_a_schedule_that_is_on_stays_on_where_a_later_deployment_is_refused(place):
+    schedule = place.deployment()["schedules"][0]["id"]
+    command = ("prefect", "deployment", "schedule")
+    assert place.typed(*command, "resume", "full-sweep/full-sweep", schedule).returncode == 0
+    refused = registered_from(place, BAD_ENTRY)
+    assert refused.returncode != 0 and "Prefect refused prefect.yaml" in refused.stderr
+    assert place.deployment()["schedules"][0]["active"]
+    place.deploy()
+    assert place.deployment()["schedules"][0]["active"]
+    assert place.typed(*command, "pause", "full-sweep/full-sweep", schedule).returncode == 0
+
+
+def test_a_scheduled_deployment_of_no_flow_is_refused_before_anything_is_registered(place):
+    before = registered(place)
+    misspelt = BAD_ENTRY + "    schedules: [{slug: nightly, cron: '0 2 * * *'}]\n"
+    refused = registered_from(place, misspelt)
+    assert "flows.full_sweep.misspelt, which is no flow" in refused.stderr
+    assert registered(place) == before
+
+
 def test_a_bare_name_and_a_whole_one_start_the_same_deployment(place):
     for name in ("full-sweep", "full-sweep/full-sweep"):
         typed = place.typed("prefect", "deployment", "run", name)

@@ -3,7 +3,8 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 import pytest
 from botocore import xform_name
+from botocore.exceptions import ClientError
 from made_up_artifact import FILES, folder_of, seal, spec
 from s3_server import SeaweedFS, admin
 
 from effreason.choices import S3Home
+from effreason.errors import UserError
 from effreason.store import s3, uploads
 from effreason.store.s3 import S3Shelf
 from effreason.store.sealing import SealedStore
@@ -75,19 +78,84 @@ def test_every_operation_that_the_source_names_was_used(calls: list[tuple[str, d
 
 
 def test_every_request_stays_within_what_the_policy_names(calls: list[tuple[str, dict[str, Any]]], s3_home: S3Home):
-    files, listings = json.loads(
-        (FOLDER / "policy.json").read_text().replace("BUCKET", s3_home.bucket).replace("PREFIX", s3_home.prefix)
-    )["Statement"]
+    files, listings, uploads = policy(s3_home.bucket, s3_home.prefix)["Statement"]
     for operation, parameters in calls:
         if NEEDS[operation] in files["Action"]:
             assert fnmatchcase(f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}", files["Resource"])
         else:
-            assert f"arn:aws:s3:::{parameters['Bucket']}" == listings["Resource"]
+            assert f"arn:aws:s3:::{parameters['Bucket']}" == listings["Resource"] == uploads["Resource"]
             assert fnmatchcase(parameters["Prefix"], listings["Condition"]["StringLike"]["s3:prefix"])
 
 
-def policy() -> Any:
-    return json.loads((FOLDER / "policy.json").read_text())
+def policy(bucket: str = "BUCKET", prefix: str = "PREFIX") -> Any:
+    return json.loads((FOLDER / "policy.json").read_text().replace("BUCKET", bucket).replace("PREFIX", prefix))
+
+
+def test_a_condition_stands_beside_actions_alone_for_which_minio_knows_it():
+    """Beside any other it refuses the whole policy; its `createActionConditionKeyMap` has the keys of each action."""
+    for statement in policy()["Statement"]:
+        if "Condition" in statement:
+            assert statement["Action"] == ["s3:ListBucket"]
+            assert [list(test) for test in statement["Condition"].values()] == [["s3:prefix"]]
+
+
+def test_the_policy_of_the_one_who_may_only_read_has_no_right_to_write():
+    script = (FOLDER.parent / "compose" / "minio-users.sh").read_text()
+    (expression,) = re.findall(r"sed -E '([^']+)'", script)
+    made = subprocess.run(["sed", "-E", expression, str(FOLDER / "policy.json")], stdout=subprocess.PIPE, check=True)
+    statements = json.loads(made.stdout)["Statement"]
+    assert {action for statement in statements for action in statement["Action"]} == {
+        "s3:GetObject", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def guest(s3_server: SeaweedFS | None, s3_home: S3Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Home]:
+    """The home of a user whom a server that heeds policies allows what this one says, and nothing else."""
+    if s3_server is None:
+        pytest.skip("the policies of somebody else's bucket are not ours to change")
+    root, granted = admin(s3_server), policy(s3_home.bucket, s3_home.prefix)
+    for statement in granted["Statement"]:
+        statement["Principal"] = "*"
+    root.put_object(Bucket=s3_home.bucket, Key="others/file", Body=b"")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.guest_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.guest_secret)
+    with pytest.raises(UserError, match="refused the credentials"):
+        S3Shelf(s3_home).write("file", b"")
+    root.put_bucket_policy(Bucket=s3_home.bucket, Policy=json.dumps(granted))
+    yield s3_home
+    root.delete_bucket_policy(Bucket=s3_home.bucket)
+
+
+def refused(request: Callable[[], object]) -> bool:
+    try:
+        request()
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    return False
+
+
+def test_the_policy_alone_is_enough_for_the_life_of_a_store(guest: S3Home, tmp_path: Path):
+    shelf = S3Shelf(guest, Transfer(part_bytes=5 << 20))
+    live(SealedStore(shelf), shelf, guest, tmp_path)
+    assert shelf.read("missing") is None and shelf.size("missing") is None
+
+
+def test_what_lies_outside_the_prefix_can_neither_be_listed_nor_read_nor_written(guest: S3Home):
+    client, bucket = S3Shelf(guest).client, guest.bucket
+    lifecycle = {"Rules": json.loads((FOLDER / "lifecycle.json").read_text())["Rules"]}
+    for request in (
+        lambda: client.list_objects_v2(Bucket=bucket),
+        lambda: client.list_objects_v2(Bucket=bucket, Prefix="others/"),
+        lambda: client.get_object(Bucket=bucket, Key="others/file"),
+        lambda: client.put_object(Bucket=bucket, Key="others/file", Body=b""),
+        lambda: client.put_object(Bucket=bucket, Key=guest.prefix, Body=b""),
+        lambda: client.delete_object(Bucket=bucket, Key="others/file"),
+        lambda: client.create_multipart_upload(Bucket=bucket, Key="others/file"),
+        lambda: client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=lifecycle),
+        lambda: client.delete_bucket(Bucket=bucket),
+    ):
+        assert refused(request)
 
 
 def client_methods(source: Path) -> Iterator[str]:

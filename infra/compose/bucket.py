@@ -8,30 +8,37 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
+
+from effreason.store.server import NO_ANSWER, PASSING
 
 PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 1.0
 MADE = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+UNKNOWN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED})
+"""With which servers refuse a rule of a kind that they do not have: MinIO as InvalidArgument or MalformedXML."""
+ABORT = "AbortIncompleteMultipartUpload"
 LIFECYCLE = Path(__file__).parent.parent / "s3" / "lifecycle.json"
 
 
 def main() -> int:
     bucket, prefix = os.environ["S3_BUCKET"], os.environ["S3_PREFIX"]
-    rules = json.loads(LIFECYCLE.read_text().replace("PREFIX", prefix))
+    rules = json.loads(LIFECYCLE.read_text().replace("PREFIX", prefix))["Rules"]
     deadline = time.monotonic() + PATIENCE_SECONDS
     root = _client(aws_access_key_id=os.environ["S3_ROOT_KEY"], aws_secret_access_key=os.environ["S3_ROOT_SECRET"])
     user = _client()
     _patiently(lambda: _make(root, bucket), deadline)
-    _patiently(lambda: root.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=rules), deadline)
+    _patiently(lambda: _set_rules(root, bucket, rules), deadline)
     # The user and the policy may be made at this moment, by another container.
-    _patiently(lambda: user.put_object(Bucket=bucket, Key=f"{prefix}/working/ready", Body=b""), deadline)
-    user.delete_object(Bucket=bucket, Key=f"{prefix}/working/ready")
+    ready = {"Bucket": bucket, "Key": f"{prefix}/working/ready"}
+    _patiently(lambda: user.put_object(**ready, Body=b""), deadline, HTTPStatus.FORBIDDEN)
+    user.delete_object(**ready)
     print(f"The bucket {bucket} is there.")
     return 0
 
@@ -56,15 +63,42 @@ def _make(root: Any, bucket: str) -> None:
             raise
 
 
-def _patiently(ask: Callable[[], object], deadline: float) -> None:
+def _set_rules(root: Any, bucket: str, rules: list[dict[str, Any]]) -> None:
+    """All of them, or those that are left for a server that does not know how to remove unfinished uploads."""
+    put = root.put_bucket_lifecycle_configuration
+    try:
+        put(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+    except ClientError as error:
+        if _status(error) not in UNKNOWN:
+            raise
+        put(Bucket=bucket, LifecycleConfiguration={"Rules": [rule for rule in rules if ABORT not in rule]})
+        print("The server takes no rule that removes unfinished uploads; it is left to remove them by itself.")
+
+
+def _patiently(ask: Callable[[], object], deadline: float, *passing: int) -> None:
+    """Ask until it is done. A refusal ends the program, unless the server is busy or the status is in `passing`."""
     while True:
         try:
             ask()
             return
-        except (BotoCoreError, ClientError) as error:
-            if time.monotonic() > deadline:
-                sys.exit(f"The store was not ready within {PATIENCE_SECONDS:.0f} s: {error}")
-            time.sleep(POLL_SECONDS)
+        except NO_ANSWER as error:
+            failure: Exception = error
+        except ClientError as error:
+            if not (_may_pass(error) or _status(error) in passing):
+                sys.exit(f"The store refuses what it has to do: {error}")
+            failure = error
+        if time.monotonic() > deadline:
+            sys.exit(f"The store was not ready within {PATIENCE_SECONDS:.0f} s: {failure}")
+        time.sleep(POLL_SECONDS)
+
+
+def _may_pass(error: ClientError) -> bool:
+    busy = _status(error) == HTTPStatus.TOO_MANY_REQUESTS or _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return busy or error.response["Error"]["Code"] in PASSING
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 if __name__ == "__main__":

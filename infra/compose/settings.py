@@ -1,6 +1,7 @@
 """Make .env from .env.example, with secrets of its own, readable by nobody else: `make up` does it once.
 
-What is in .env already stays as it is; what .env.example has beyond it is added. Standard library only.
+What is in .env already stays as it is; what .env.example has beyond it is added. Standard library only, and of this
+project what needs no more.
 """
 
 import os
@@ -9,6 +10,8 @@ import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from effreason.leasing.folder import leases_folder
 
 EXAMPLE, SETTINGS = Path(".env.example"), Path(".env")
 SETTING = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$")
@@ -47,7 +50,15 @@ def _made(name: str) -> str:
         return secrets.token_hex(20)
     if KEYS.match(name):
         return secrets.token_hex(8)
-    return str(_group_of_socket()) if name == "DOCKER_GROUP" else ""
+    match name:
+        case "DOCKER_GROUP":
+            return str(_group_of_socket())
+        case "LOCKS":
+            return str(leases_folder().resolve().parent)
+        case "LEASES":
+            return leases_folder().resolve().name
+        case _:
+            return ""
 
 
 def _group_of_socket() -> int:

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-"${PYTHON:-python3}" infra/compose/settings.py
+"${PYTHON:-python3}" -m infra.compose.settings
 set -a
 # shellcheck source=/dev/null
 . ./.env
@@ -11,6 +11,7 @@ set +a
 case ${COMPOSE_PROFILES:-} in
 *gpu*) export HARDWARE=gpu ;;
 esac
+mkdir -p -m 1777 "$LOCKS/$LEASES"
 IMAGES=${STEP_IMAGES:-effreason} infra/images.sh light train
 # shellcheck disable=SC2086  it may be two words
 exec ${COMPOSE:-docker compose} up --detach --build

@@ -7,12 +7,15 @@ worker or a flow begins and every so often.
 """
 
 import argparse
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,15 +23,20 @@ import httpx
 from prefect import Flow, State, get_client, get_run_logger
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from effreason.choices import Container
-from effreason.errors import EffreasonError, UserError
+from effreason.errors import EffreasonError, StepFailure
 from effreason.experiment import Experiment
+from tasks.local import server
 from tasks.running import engine
 from tasks.running.engine import EngineFailure
 from tasks.supervision.owner import Owner
 
 JANITOR_SECONDS = 60.0
+LEFT_AFTER = timedelta(minutes=10)
+"""Since a container ended: a launcher that lives removes it within seconds."""
+ENDED = frozenset({"created", "dead", "exited"})
 
 Purposeless = Callable[[engine.Container], bool]
 
@@ -38,37 +46,58 @@ def reap(purposeless: Purposeless) -> list[str]:
 
     Raises:
         UserError: no engine answers.
+        StepFailure: it fails while it is at work.
     """
     reaped = []
-    with engine.engine() as client:
-        for container in filter(purposeless, engine.containers(client)):
-            engine.remove(container)
-            reaped.append(f"{container.labels[engine.STEP_LABEL]} ({container.short_id})")
+    try:
+        with engine.engine() as client:
+            for container in filter(purposeless, engine.containers(client)):
+                engine.remove(container)
+                reaped.append(f"{container.labels[engine.STEP_LABEL]} ({container.short_id})")
+    except EngineFailure as error:
+        raise StepFailure(f"The Docker engine failed ({error}).", "See that it is well, and run again.") from error
     return reaped
 
 
-def is_orphan(container: engine.Container) -> bool:
-    """Whether its owner is dead or its flow run is over; of what cannot be known, false."""
-    return Owner.of(container.labels).is_dead() or _is_over(container.labels[engine.RUN_LABEL])
-
-
-def _is_over(flow_run: str) -> bool:
+def is_over(flow_run: str) -> bool | None:
+    """None where it cannot be known: there is no run, the server is away, or it does not know the run."""
     if not flow_run:
-        return False
+        return None
     try:
         with get_client(sync_client=True) as client:
             state = client.read_flow_run(UUID(flow_run)).state
     except (httpx.HTTPError, ObjectNotFound):
-        return False  # a server that is away, or one that does not know the run
+        return None
     return state is not None and state.is_final()
+
+
+def is_orphan(container: engine.Container, over: Callable[[str], bool | None] = is_over) -> bool:
+    """Whether its owner is dead or its flow run is over; where nobody knows of the run, whether it ended long ago.
+
+    So a container goes in the end whose launcher was in a container that is gone too, and whose run was in a database
+    that is gone.
+    """
+    if Owner.of(container.labels).is_dead():
+        return True
+    known = over(container.labels[engine.RUN_LABEL])
+    return _ended_long_ago(container) if known is None else known
+
+
+def _ended_long_ago(container: engine.Container) -> bool:
+    state = container.attrs["State"]
+    if state["Status"] not in ENDED:
+        return False
+    # One that was never started has an end in the year 1.
+    last = max(map(datetime.fromisoformat, (container.attrs["Created"], state["FinishedAt"])))
+    return datetime.now(UTC) - last > LEFT_AFTER
 
 
 def reap_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A hook of flows: remove what is left of the run."""
     try:
         reaped = reap(lambda container: container.labels[engine.RUN_LABEL] == str(flow_run.id))
-    except UserError:
-        return  # where no engine answers there is no container
+    except EffreasonError:
+        return  # where no engine answers there is no container; where it fails, a janitor comes by
     if reaped:
         get_run_logger().warning("Removed what was left of the run: %s", ", ".join(reaped))
 
@@ -97,19 +126,35 @@ def _keep_on(over: threading.Event) -> None:
 
 def keep_house() -> None:
     """Remove orphans, if an engine answers, and say so on standard error."""
-    _tell(_reaped_if_possible())
+    _tell(_reaped_if_possible(is_orphan))
 
 
-def _reaped_if_possible() -> list[str]:
+def _reaped_if_possible(purposeless: Purposeless) -> list[str]:
     try:
-        return reap(is_orphan)
-    except (UserError, *EngineFailure):
+        return reap(purposeless)
+    except EffreasonError:
         return []  # the steps themselves tell that no engine answers
 
 
 def _tell(reaped: list[str]) -> None:
     for container in reaped:
         print(f"Removed an orphan: {container}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _judge() -> Iterator[Purposeless]:
+    """Who is an orphan, by the word of the Prefect server that runs from this folder use, if it answers.
+
+    None is started for that: one of our own would know no run.
+    """
+    local = server.running()
+    api = os.environ.get("PREFECT_API_URL") or (local.api if local else None)
+    if api and server.answers(api):
+        with temporary_settings({PREFECT_API_URL: api}):
+            yield is_orphan
+    else:
+        print("No Prefect server answers that could tell which runs are over.", file=sys.stderr, flush=True)
+        yield partial(is_orphan, over=lambda run: None)
 
 
 def main() -> int:
@@ -121,10 +166,12 @@ def main() -> int:
     parser.add_argument("--every", type=float, metavar="SECONDS", help="again and again, until Ctrl-C")
     every = parser.parse_args().every
     try:
-        _tell(reap(is_orphan))
+        with _judge() as purposeless:
+            _tell(reap(purposeless))
         while every is not None:
             time.sleep(every)
-            keep_house()
+            with _judge() as purposeless:
+                _tell(_reaped_if_possible(purposeless))
     except EffreasonError as error:
         print(f"reaping: {error}", file=sys.stderr)
         return error.exit_code
