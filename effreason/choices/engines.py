@@ -62,9 +62,10 @@ class Agreement(Frozen):
     sequences: int = Field(8, ge=1)
     """Completions of every step that are compared."""
     alarm_nats: float | None = Field(None, gt=0)
-    """None is 0.001 where a CPU computes in float32, else 0.02."""
+    """None is 0.001 where a CPU computes in float32, else 0.02, and never above stop_nats."""
     stop_nats: float | None = Field(None, gt=0)
-    """Beyond it the training stops; None is 0.005 where a CPU computes in float32, else 0.05."""
+    """Beyond it the training stops; None is 0.005 where a CPU computes in float32, else 0.05, and never below
+    alarm_nats."""
 
     @model_validator(mode="after")
     def first_the_alarm(self) -> Self:
