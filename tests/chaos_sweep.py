@@ -37,8 +37,8 @@ class Mixed:
         with launcher.started(work, share) as running:
             yield running
 
-    def occupied(self, device: str) -> bool:
-        return False
+    def occupied(self, device: str) -> int:
+        return 0
 
 
 def traced(crew: launching.Crew, label: str, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from effreason.experiment import Experiment
 from effreason.order import Order
 from effreason.specs import Protocol
 from effreason.workbench import Runtime
+from tasks.running import engine
 from tasks.running.confinement import confinement
 from tasks.running.container import RunningContainer, _handover, _removed
 from tasks.running.launchers import Work
@@ -94,3 +96,13 @@ def test_a_step_whose_engine_died_is_tried_again_and_its_container_left_to_the_j
     failure = running.failure()
     assert isinstance(failure, StepFailure) and "was lost" in failure.happened
     _removed(container)
+
+
+def test_an_engine_that_dies_while_it_is_asked_does_not_say_what_runs_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(engine, "engine", nullcontext)
+    running = [SimpleNamespace(status=status) for status in ("running", "exited", "running")]
+    monkeypatch.setattr(engine, "containers", lambda client, labels: running)
+    assert engine.occupied("GPU-1") == 2
+    monkeypatch.setattr(engine, "containers", away)
+    with pytest.raises(StepFailure, match="does not say what runs on the GPU GPU-1"):
+        engine.occupied("GPU-1")

@@ -29,7 +29,7 @@ TRAIN, MEASURE = "train reasoner alpha=0.4 s0", "evaluate reasoner alpha=0.4 s0"
 BROWSER = "http://127.0.0.1:4280"
 
 
-def manifest(label: str, seconds: float = 60.0) -> Manifest:
+def manifest(label: str, seconds: float = 60.0, **origin: float) -> Manifest:
     spec = SPECS[label]
     return Manifest(
         address=spec.address,
@@ -37,7 +37,7 @@ def manifest(label: str, seconds: float = 60.0) -> Manifest:
         spec=spec,
         artifact=measured(spec) if spec.step == "evaluate" else artifact(spec),
         files=(),
-        provenance=PROVENANCE.model_copy(update={"seconds": seconds}),
+        provenance=PROVENANCE.model_copy(update={"seconds": seconds, **origin}),
     )
 
 
@@ -94,6 +94,19 @@ def test_a_measured_cell_has_its_figures_with_intervals_how_long_it_took_and_lin
     assert f"[evaluate]({BROWSER}/{SPECS[MEASURE].address}/)" in links
 
 
+def resumed(label: str, last: float, together: float) -> Manifest:
+    """Of a training whose last attempt took so many seconds."""
+    made = manifest(label, last, turn_seconds=last)
+    return made.model_copy(update={"artifact": made.artifact.model_copy(update={"seconds": together})})
+
+
+def test_a_training_took_what_all_its_attempts_took(board):
+    board.ended(TRAIN, resumed(TRAIN, last=5, together=65))
+    assert row(board, "reasoner alpha=0.4 s0")[4] == "1:05"
+    over = Standing("train a", State.DONE, manifest=resumed(TRAIN, last=5, together=65))
+    assert ahead(over, standing("train b")) == Seconds(65.0, 65.0)
+
+
 def test_what_was_in_the_store_is_told_from_what_was_made(board):
     for label in (TRAIN, MEASURE):
         board.found(label, manifest(label))
@@ -108,6 +121,23 @@ def test_a_failure_is_told_with_its_remedy_and_one_that_is_tried_again_is_told_n
     assert f"**{TRAIN}**: The oven is cold. Light it." in page and "the next run goes on from there" in page
     board.began(TRAIN)
     assert "oven" not in Dashboard(EXPERIMENT, board).markdown(None)
+
+
+def test_as_long_as_a_step_runs_the_others_that_failed_or_were_stopped_do_not_end_the_run(board):
+    other = "reasoner alpha=0 s0"
+    board.ended(f"train {other}", manifest(f"train {other}", 60))
+    board.found("evaluate reasoner", manifest("evaluate reasoner", 30))
+    board.began(f"evaluate {other}")
+    board.failed(TRAIN, Stopped())
+    page = Dashboard(EXPERIMENT, board).markdown(None)
+    assert "1 stopped" in page and re.search(r"About 0:(29|30) to go", page), (
+        "the cell that was stopped is not waited for"
+    )
+    board.failed(TRAIN, StepFailure("The oven is cold.", "Light it."))
+    page = Dashboard(EXPERIMENT, board).markdown(None)
+    assert "1 failed" in page and re.search(r"About (1:59|2:00) to go", page), "it is tried again"
+    board.failed(f"evaluate {other}", Stopped())
+    assert "What is done is kept" in Dashboard(EXPERIMENT, board).markdown(None)
 
 
 def test_an_alarm_stays_to_be_seen_and_a_step_that_was_stopped_has_not_failed(board):

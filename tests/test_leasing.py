@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effreason.errors import StepFailure, UserError
+from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.leasing import papers
 from effreason.leasing.allotting import Stock
 from effreason.leasing.desk import Desk
@@ -165,6 +165,7 @@ class Waiter:
     def __init__(self, desk: Desk, wanted: Ticket) -> None:
         self.stopping, self.enough = threading.Event(), threading.Event()
         self.parts: dict[str, float] | None = None
+        self.error: EffreasonError | None = None
         self.answered = threading.Event()
         self._desk, self._wanted = desk, wanted
         self.thread = threading.Thread(target=self._wait)
@@ -172,11 +173,15 @@ class Waiter:
         time.sleep(0.01)
 
     def _wait(self) -> None:
-        with self._desk.take(self._wanted, self.stopping) as granted:
-            self.parts = granted.parts if granted else None
+        try:
+            with self._desk.take(self._wanted, self.stopping) as granted:
+                self.parts = granted.parts if granted else None
+                self.answered.set()
+                if granted:
+                    self.enough.wait(30)
+        except EffreasonError as error:
+            self.error = error
             self.answered.set()
-            if granted:
-                self.enough.wait(30)
 
     def leave(self) -> None:
         self.stopping.set()
@@ -241,6 +246,91 @@ def test_a_device_on_which_something_runs_is_not_given_away_though_nobody_leases
     assert not waiters[1].answered.wait(0.3)
     running.clear()
     assert waiters[1].answered.wait(5) and waiters[1].parts == {"a": 1}
+
+
+def test_those_who_have_a_lease_bar_nobody_from_the_rest_of_the_device_and_one_without_bars_it(folder, waiters):
+    running = {"a": 0}
+    desk = Desk(Ledger(folder), lambda device: running[device])
+    waiters.append(Waiter(desk, ticket(a=0.25)))
+    assert waiters[0].answered.wait(5)
+    running["a"] = 1
+    waiters.append(Waiter(desk, ticket(a=0.25)))
+    assert waiters[1].answered.wait(5)
+    running["a"] = 3
+    waiters.append(Waiter(desk, ticket(a=0.25)))
+    assert not waiters[2].answered.wait(0.7), "one of the three has no lease any more"
+    running["a"] = 2
+    assert waiters[2].answered.wait(5)
+
+
+def test_a_holder_that_dies_while_it_is_asked_what_runs_leaves_its_device_to_nobody_until_that_has_ended(
+    folder, waiters
+):
+    ledger, running = Ledger(folder), {"a": 1}
+    papers_of_the_dead = [ledger.grant(Lease(holder=ME, parts={"a": 0.5}))]
+
+    def asked(device: str) -> int:
+        while papers_of_the_dead:
+            papers_of_the_dead.pop().withdraw()
+        return running[device]
+
+    waiters.append(Waiter(Desk(ledger, asked), ticket(a=0.5)))
+    assert not waiters[0].answered.wait(0.7)
+    running["a"] = 0
+    assert waiters[0].answered.wait(5)
+
+
+def test_what_cannot_be_known_for_a_moment_is_asked_again(folder, waiters):
+    answers = iter([StepFailure("It starts anew.", "Wait.")] * 2)
+
+    def asked(device: str) -> int:
+        for failure in answers:
+            raise failure
+        return 0
+
+    waiters.append(Waiter(Desk(Ledger(folder), asked), ticket(a=1)))
+    assert waiters[0].answered.wait(5) and waiters[0].parts == {"a": 1}
+
+
+def test_only_the_step_fails_of_whose_device_nothing_can_be_known_for_long(monkeypatch, folder, waiters):
+    monkeypatch.setattr("effreason.leasing.desk.UNKNOWN_SECONDS", 0.1)
+
+    def asked(device: str) -> int:
+        if device == "a":
+            raise StepFailure("The engine is away.", "Start it.")
+        return 0
+
+    desk = Desk(Ledger(folder), asked)
+    waiters.append(Waiter(desk, ticket(b=1)))
+    assert waiters[0].answered.wait(5)
+    waiters += [Waiter(desk, ticket(b=1)), Waiter(desk, ticket(a=1))]  # the first of the two attends for both
+    assert waiters[2].answered.wait(5) and "The engine is away" in str(waiters[2].error)
+    assert len(list((folder / "queue").iterdir())) == 1, "it has left the queue"
+    waiters[0].leave()
+    assert waiters[1].answered.wait(5) and waiters[1].parts == {"b": 1}
+
+
+def test_a_lease_for_which_there_is_no_room_fails_its_step_alone_and_leaves_the_queue(monkeypatch, folder, waiters):
+    ledger = Ledger(folder)
+    grant, full = ledger.grant, threading.Event()
+
+    def grant_unless_full(lease: Lease) -> papers.Paper:
+        if full.is_set():
+            raise StepFailure("No space left on device.", "Make room.")
+        return grant(lease)
+
+    monkeypatch.setattr(ledger, "grant", grant_unless_full)
+    desk = Desk(ledger)
+    waiters += [Waiter(desk, ticket(a=1)), Waiter(desk, ticket(b=1))]
+    assert all(waiter.answered.wait(5) for waiter in waiters)
+    waiters += [Waiter(desk, ticket(a=1)), Waiter(desk, ticket(b=1))]  # the first of the two attends for both
+    full.set()
+    waiters[1].leave()
+    assert waiters[3].answered.wait(5) and "No space" in str(waiters[3].error)
+    assert len(list((folder / "queue").iterdir())) == 1, "it has left the queue"
+    full.clear()
+    waiters[0].leave()
+    assert waiters[2].answered.wait(5) and waiters[2].parts == {"a": 1}
 
 
 def test_a_launcher_that_asks_for_long_what_runs_holds_up_no_other_process(folder, waiters):

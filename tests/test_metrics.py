@@ -4,6 +4,8 @@ import json
 import math
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -30,9 +32,9 @@ from effreason.specs import Training, TrainSpec
 from effreason.workbench import Runtime, Turn
 from tasks.display.logs import JsonLines
 from tasks.metrics.meter import Meter, metered
-from tasks.metrics.serving import Machine, serving
+from tasks.metrics.serving import Machine, main, serving
 from tasks.running.process import Stopped
-from tasks.settings import METRICS_PORT, metrics_port
+from tasks.settings import METRICS_HOST, METRICS_PORT, metrics_port
 
 ROOT = Path(__file__).parent.parent
 DASHBOARD = ROOT / "infra" / "grafana" / "effreason.json"
@@ -132,6 +134,82 @@ def test_counts_outlive_a_killed_run_and_what_ran_there_runs_no_more():
     assert now["effreason_steps_total outcome=stopped step=train"] == 1
 
 
+RUN = """
+from tasks.metrics.tally import Book
+book = Book("run")
+book.tally.tokens["train"] += 10
+book.tally.running["train"] += 1
+book.write()
+print("there", flush=True)
+input()
+"""
+
+
+def run() -> "subprocess.Popen[str]":
+    """One that has generated 10 tokens and has a training under way, until it is killed."""
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", RUN], cwd=ROOT, text=True, **streams)
+    assert process.stdout is not None and process.stdout.readline() == "there\n"
+    return process
+
+
+def killed(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()
+
+
+def test_there_are_no_more_tallies_than_runs_were_side_by_side_and_what_they_counted_stays(tmp_path):
+    one, other = run(), run()
+    seen = [exposed()["effreason_generated_tokens_total step=train"]]
+    killed(one)
+    for _ in range(3):
+        killed(run())
+        seen.append(exposed()["effreason_generated_tokens_total step=train"])
+    now = exposed()
+    assert seen == [20, 30, 40, 50]
+    assert now["effreason_runs"] == 1 and now["effreason_steps_running step=train"] == 1
+    assert len(list((tmp_path / "leases" / "metrics").iterdir())) == 4, "a lock and a tally of each of the two"
+    killed(other)
+
+
+def left_alone(tally: Path) -> bool:
+    text = tally.read_text()
+    killed(run())
+    return tally.read_text() == text and len(list(tally.parent.glob("*.json"))) == 2
+
+
+def test_a_tally_of_another_version_is_left_alone(tmp_path):
+    killed(run())
+    (tally,) = (tmp_path / "leases" / "metrics").glob("*.json")
+    tally.write_text('{"tokens": "many"}')
+    assert left_alone(tally)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_tally_of_another_user_is_left_alone(tmp_path):
+    killed(run())
+    (tally,) = (tmp_path / "leases" / "metrics").glob("*.json")
+    os.chown(tally.with_suffix(".lock"), 65534, 65534)
+    assert left_alone(tally)
+
+
+def test_a_run_whose_counts_cannot_be_written_goes_on_and_warns_once(tmp_path, caplog):
+    meter = Meter()
+    place = tmp_path / "leases" / "metrics"
+    (lock,) = place.glob("*.lock")
+    lock.with_suffix(".partial").mkdir()
+    meter.began(LABEL)
+    meter.ended(LABEL, sealed(tokens=10))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    lock.with_suffix(".partial").rmdir()
+    meter.close()
+    assert exposed()["effreason_generated_tokens_total step=train"] == 10, "when it can be written again, all is there"
+    shutil.rmtree(place)
+    place.touch()
+    Meter().began(LABEL)
+    assert len(caplog.records) == 2
+
+
 def test_made_up_gpus_have_their_readings(monkeypatch):
     gpu = {"uuid": "GPU-a", "memory": 100, "memory_used": 25, "utilisation": 40}
     monkeypatch.setenv("EFFREASON_FAKE_GPUS", json.dumps([gpu]))
@@ -170,6 +248,32 @@ def test_of_several_runs_one_serves_for_all_and_another_takes_its_place():
         assert "effreason_runs" in wait_until_served(port)
     with pytest.raises(OSError):
         scraped(port)
+
+
+def test_an_address_at_which_nobody_can_listen_is_told_at_once(monkeypatch, capsys):
+    (port,) = free_ports(1)
+    monkeypatch.setenv(METRICS_PORT, str(port))
+    monkeypatch.setenv(METRICS_HOST, "192.0.2.1")  # of no machine: RFC 5737
+    with pytest.raises(UserError, match=f"cannot be served at 192.0.2.1:{port} "), metered():
+        pass
+    assert main([]) == 2
+    told = capsys.readouterr()
+    assert "cannot be served" in told.err and "Metrics: http" not in told.out
+
+
+def test_whoever_stands_by_says_so_until_it_serves(monkeypatch):
+    monkeypatch.setattr("tasks.metrics.serving.SECONDS_BETWEEN_TRIES", 0.1)
+    told: list[str] = []
+    with socket.socket() as foreign:
+        foreign.bind(("127.0.0.1", 0))
+        foreign.listen()
+        port = foreign.getsockname()[1]
+        with serving(port, told.append):
+            time.sleep(0.3)
+            assert [sentence.partition(";")[0] for sentence in told] == [f"Metrics: port {port} is taken"]
+            foreign.close()
+            assert "effreason_runs" in wait_until_served(port)
+        assert told[1:] == [f"Metrics: http://127.0.0.1:{port}/metrics"]
 
 
 def test_nothing_is_counted_where_it_is_off_and_a_mistake_is_told(monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ from effreason.artifacts import Evaluation, Interval, Manifest, Measures, Policy
 from effreason.choices import BuiltInModel, FolderHome, Price
 from effreason.experiment import Data, Experiment, Resources
 from effreason.pinning import pin
-from effreason.planning import CPU, GPUS, Calibrations, earlier, gpu_time, plan, steps
+from effreason.planning import CPU, GPUS, Calibrations, Device, earlier, gpu_time, plan, steps
 from effreason.planning.calibration import Calibration, Took, same_hardware
 from effreason.planning.costs import Setting, cost_of
 from effreason.provenance import provenance
@@ -154,12 +154,17 @@ def test_a_ratio_scales_with_its_steps_and_lies_within_its_interval(ratios, scal
 
 
 def test_a_shared_gpu_is_paid_for_in_parts():
-    whole, half = (experiment(runtime=Resources(gpu_share=share)) for share in (1.0, 0.5))
-    times = [
-        gpu_time(each, plan(each, lambda address: None, GPUS["h100-80"]), Calibrations([])) for each in (whole, half)
-    ]
-    assert times[1].centre == pytest.approx(times[0].centre / 2)
-    assert times[0].low == times[0].high, "by the formulas alone there is no interval"
+    gpu = GPUS["h100-80"]
+    shares = [Resources(), Resources(gpu_share=0.5), Resources(gpu_memory_gib=gpu.memory / (4 << 30))]
+    whole, half, quarter = (on(gpu, experiment(runtime=share)) for share in shares)
+    assert half.centre == pytest.approx(whole.centre / 2)
+    assert quarter.centre == pytest.approx(whole.centre / 4)
+    assert whole.low == whole.high, "by the formulas alone there is no interval"
+    assert on(gpu, experiment(runtime=Resources(gpu_memory_gib=100))) is None, "no step can have that much of it"
+
+
+def on(gpu: Device, asked: Experiment) -> Interval | None:
+    return gpu_time(asked, plan(asked, lambda address: None, gpu), Calibrations([]), gpu)
 
 
 def test_the_command_tells_what_it_learned_and_what_it_will_cost(tmp_path: Path):

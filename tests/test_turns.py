@@ -109,6 +109,17 @@ def test_two_steps_share_a_gpu_where_the_experiment_says_so(taken):
     assert soon(waiting.had)
 
 
+def test_two_steps_share_a_gpu_also_where_a_launcher_says_what_runs_on_it(monkeypatch, taken):
+    monkeypatch.setenv("EFFREASON_FAKE_GPUS", "1")
+    running = 0
+    halves = Turns(Resources(gpu_share=0.5), occupied=lambda gpu: running)
+    for running in range(2):
+        waiting = threading.Timer(5, halves.stop)
+        waiting.start()
+        assert taken.enter_context(halves.take(str(running), MEASUREMENT)).devices == ("FAKE-0",)
+        waiting.cancel()
+
+
 def test_a_share_by_memory_is_as_large_as_each_gpu_makes_it(monkeypatch, taken):
     sizes = [{"uuid": name, "memory": gib << 30} for name, gib in (("small", 8), ("middle", 24), ("large", 80))]
     monkeypatch.setenv("EFFREASON_FAKE_GPUS", json.dumps(sizes))

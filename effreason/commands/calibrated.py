@@ -64,7 +64,8 @@ def bill(
     from effreason.planning import gpu_time
 
     price, budget = experiment.runtime.price, experiment.runtime.budget
-    seconds = gpu_time(experiment, [step for step in planned if not step.done], calibrations) if device.gpu else None
+    left = [step for step in planned if not step.done]
+    seconds = gpu_time(experiment, left, calibrations, device) if device.gpu else None
     if seconds is not None and seconds.centre:
         hours = [each / HOUR for each in seconds]
         paid = price.gpu_hour if price else None

@@ -2,16 +2,17 @@
 
 Each has a ticket of its own in the machine's queue; one of them looks for all of them, every `LOOK_SECONDS` and when a
 device is given back here. What is due is found without holding anybody up, and found again at the gate, where one
-process of the machine grants at a time.
+process of the machine grants at a time; what has changed between is left for the next look.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from effreason.leasing.ledger import Ledger
+from effreason.errors import EffreasonError, StepFailure
+from effreason.leasing.ledger import Due, Ledger
 from effreason.leasing.papers import Paper
 from effreason.leasing.records import CORES, Holder, Lease, Ticket
 
@@ -20,15 +21,20 @@ LOOK_SECONDS = 0.05
 PATIENCE_SECONDS = 10.0
 """How long nobody is told why a step waits."""
 OCCUPIED_SECONDS = 0.5
-"""How soon a device is asked about again that is leased by nobody and yet in use."""
+"""How soon a device is asked about again on which more runs than is leased, or of which that cannot be known."""
+UNKNOWN_SECONDS = 60.0
+"""How long a step waits for that to be known: longer than a container engine takes to start again."""
 
-Occupied = Callable[[str], bool]
-"""Whether something still runs on the device of this name that is no child of a launcher, such as a container."""
+Occupied = Callable[[str], int]
+"""How many steps run on the device of this name that are no children of a launcher, such as containers.
+
+Each has a lease for as long as its launcher lives. Raises `EffreasonError` where that cannot be known at this moment.
+"""
 
 
-def never(device: str) -> bool:
+def never(device: str) -> int:
     """The answer where every step is a child of its launcher."""
-    return False
+    return 0
 
 
 @dataclass
@@ -40,6 +46,14 @@ class Slip:
     explain: Callable[[], None]
     began: float = field(default_factory=time.monotonic)
     granted: "Granted | None" = None
+    refused: EffreasonError | None = None
+    """Why it gets nothing."""
+    unknown_since: float | None = None
+    """When it was first not known what runs on a device that it was to get."""
+
+    @property
+    def answered(self) -> bool:
+        return self.granted is not None or self.refused is not None
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,9 @@ class Desk:
         """Wait for devices and give them back at the end; None when `stopping` is set before there are any.
 
         `explain` is called in this thread, perhaps more than once, when that takes long.
+
+        Raises:
+            EffreasonError: there is no room for the lease, or nobody can tell what runs on the device.
         """
         paper = self._ledger.line_up(ticket)
         slip = Slip(ticket, paper, explain)
@@ -96,9 +113,13 @@ class Desk:
     def _awaited(self, slip: Slip, stopping: threading.Event) -> Granted | None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: slip.granted or stopping.is_set() or not self._attended)
-                if stopping.is_set() or slip.granted is not None:
-                    return None if stopping.is_set() else slip.granted
+                self._changed.wait_for(lambda: slip.answered or stopping.is_set() or not self._attended)
+                if stopping.is_set():
+                    return None
+                if slip.refused is not None:
+                    raise slip.refused
+                if slip.granted is not None:
+                    return slip.granted
                 self._attended = True
             try:
                 self._attend(slip, stopping)
@@ -112,7 +133,7 @@ class Desk:
         while True:
             self._serve()
             with self._changed:
-                if slip.granted is not None or stopping.is_set():
+                if slip.answered or stopping.is_set():
                     return
                 self._changed.wait(LOOK_SECONDS)
             if time.monotonic() - slip.began > PATIENCE_SECONDS:
@@ -124,21 +145,33 @@ class Desk:
             return
         with self._ledger.alone() as entered:
             if entered:
-                for name, parts in self._due().items():
-                    if due.get(name) == parts:
-                        self._grant(name, parts)
+                for name, found in self._due().items():
+                    if due.get(name) == found:
+                        self._grant(name, found.parts)
 
-    def _unoccupied(self) -> dict[str, dict[str, float]]:
-        """What is due of devices on which nothing runs. Asking may take a while, so it is done before the gate."""
+    def _unoccupied(self) -> dict[str, Due]:
+        """What is due of devices on which no more runs than is leased.
+
+        Asking may take a while, so it is done before the gate.
+        """
         while True:
             due = self._due()
-            devices = {device for parts in due.values() for device in parts if device != CORES}
-            occupied = [device for device in sorted(devices) if self._occupied(device)]
+            devices = {device for found in due.values() for device in found.parts} - {CORES}
+            occupied = [device for device in sorted(devices) if self._crowded(device, due)]
             if not occupied:
                 return due
             self._occupied_until.update(dict.fromkeys(occupied, time.monotonic() + OCCUPIED_SECONDS))
 
-    def _due(self) -> dict[str, dict[str, float]]:
+    def _crowded(self, device: str, due: Mapping[str, Due]) -> bool:
+        """Whether somebody without a lease may be on it."""
+        leases = max(found.leases.get(device, 0) for found in due.values())
+        try:
+            return self._occupied(device) > leases
+        except EffreasonError as error:
+            self._doubt([name for name, found in due.items() if device in found.parts], error)
+            return True
+
+    def _due(self) -> dict[str, Due]:
         with self._changed:
             mine = {name: slip.ticket.claim for name, slip in self._slips.items()}
         barred = {device: 1.0 for device, until in self._occupied_until.items() if time.monotonic() < until}
@@ -146,11 +179,29 @@ class Desk:
 
     def _grant(self, name: str, parts: dict[str, float]) -> None:
         with self._changed:
-            slip = self._slips.pop(name, None)
+            slip = self._slips.get(name)
             if slip is None:
                 return  # its thread has given up since
-            slip.granted = Granted(parts, self._ledger.grant(_lease(slip.ticket.holder, parts)))
-            self._changed.notify_all()
+            try:
+                slip.granted = Granted(parts, self._ledger.grant(_lease(slip.ticket.holder, parts)))
+            except StepFailure as failure:  # a full disk is the trouble of the step that wanted the lease
+                slip.refused = failure
+            self._answered(slip)
+
+    def _doubt(self, names: Iterable[str], error: EffreasonError) -> None:
+        """It cannot be known whether they may have what is due; who has waited for that too long is refused."""
+        moment = time.monotonic()
+        with self._changed:
+            for slip in [self._slips[name] for name in names if name in self._slips]:
+                slip.unknown_since = slip.unknown_since or moment
+                if moment - slip.unknown_since > UNKNOWN_SECONDS:
+                    slip.refused = error
+                    self._answered(slip)
+
+    def _answered(self, slip: Slip) -> None:
+        """It waits no more. To be called with the lock."""
+        del self._slips[slip.paper.path.name]
+        self._changed.notify_all()
         slip.paper.withdraw()
 
 

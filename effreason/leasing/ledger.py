@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,6 +17,15 @@ from effreason.leasing.papers import Paper
 from effreason.leasing.records import Claim, Lease, Ticket
 
 Record = TypeVar("Record", bound=Frozen)
+
+
+class Due(NamedTuple):
+    """What a ticket gets. Made by `Ledger`; `Desk` finds the same again before it grants that."""
+
+    parts: dict[str, float]
+    """Of which devices."""
+    leases: dict[str, int]
+    """How many there are on each of them."""
 
 
 class Ledger:
@@ -44,20 +53,21 @@ class Ledger:
         """To be called by one at a time, and for what is due."""
         return papers.write(self._folder / "leases", lease.model_dump_json())
 
-    def due(self, mine: Mapping[str, Claim], barred: Mapping[str, float]) -> dict[str, dict[str, float]]:
-        """Of the tickets in `mine`, by name, those whose turn it is, with what they get of which devices.
+    def due(self, mine: Mapping[str, Claim], barred: Mapping[str, float]) -> dict[str, Due]:
+        """Of the tickets in `mine`, by name, those whose turn it is.
 
         Of the devices in `barred` as much is taken, beside what is leased.
         """
         wanted = {device for claim in mine.values() for device in claim.parts}
-        stock = Stock([*(lease.parts for lease in self.leases()), barred])
-        found: dict[str, dict[str, float]] = {}
+        leased = [lease.parts for lease in self.leases()]
+        stock = Stock([*leased, barred])
+        found: dict[str, Due] = {}
         if stock.spent(wanted):
             return found
         for name, ticket in self.queue():
             parts = stock.meet(ticket.claim)
             if parts is not None and name in mine:
-                found[name] = parts
+                found[name] = Due(parts, {device: sum(device in lease for lease in leased) for device in parts})
             if stock.spent(wanted):
                 break
         return found

@@ -24,7 +24,7 @@ from effreason.evaluation.intervals import student
 from effreason.experiment import Experiment, Resources
 from effreason.planning.costs import Find, PlannedStep, Setting, cost_of, tokens_measured
 from effreason.planning.devices import Device
-from effreason.planning.layout import gpus_of
+from effreason.planning.layout import gpus_of, part_of_gpu
 from effreason.specs import Address, EvaluateSpec, GateSpec, PrepareSpec, Spec, TrainSpec
 
 ENOUGH = 3
@@ -116,16 +116,22 @@ class Calibrations:
         return Interval(low, median, high) if groups else None
 
 
-def gpu_time(experiment: Experiment, planned: Iterable[PlannedStep], calibrations: Calibrations) -> Interval | None:
-    """GPU-seconds of `planned`: each step's on as many GPUs as it takes, parts as parts; None where one has no time.
+def gpu_time(
+    experiment: Experiment, planned: Iterable[PlannedStep], calibrations: Calibrations, device: Device
+) -> Interval | None:
+    """GPU-seconds of `planned`: each step's on as many GPUs as it takes, parts as parts.
 
-    An interval without width is an estimate that could not be calibrated.
+    None where one has no time, or `device` has less memory than a step is to have. An interval without width is an
+    estimate that could not be calibrated.
     """
     runtime = experiment.runtime
+    part = part_of_gpu(device.memory, runtime)
+    if part > 1:
+        return None
     scaled = [
         replace(step, cost=step.cost._replace(seconds=step.cost.seconds and step.cost.seconds * gpus))
         for step in planned
-        if (gpus := gpus_of(step.spec, runtime.processes) * runtime.gpu_share)
+        if (gpus := gpus_of(step.spec, runtime.processes) * part)
     ]
     if any(step.cost.seconds is None for step in scaled):
         return None

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from effreason.choices import Vllm, VllmServer
-from effreason.experiment import CellKey, Experiment
+from effreason.experiment import CellKey, Experiment, Resources
+from effreason.planning.devices import GIB
 from effreason.specs import Address, Cell, EvaluateSpec, GateSpec, PrepareSpec, ReportSpec, Spec, TrainSpec
 
 
@@ -50,3 +51,13 @@ def gpus_of(spec: Spec, processes: int) -> int:
             return 0 if isinstance(spec.engine, VllmServer) else side_by_side
         case PrepareSpec() | ReportSpec() | GateSpec():
             return 0
+
+
+def part_of_gpu(memory: int | None, resources: Resources) -> float:
+    """What a step takes of each of its GPUs, which has so many bytes: more than 1 of one that is too small.
+
+    All of one whose memory nobody knows.
+    """
+    if resources.gpu_memory_gib is None:
+        return resources.gpu_share
+    return 1.0 if memory is None else resources.gpu_memory_gib * GIB / memory

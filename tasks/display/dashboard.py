@@ -10,6 +10,7 @@ from datetime import datetime
 
 from effreason.artifacts import Evaluation, Interval, Measures
 from effreason.commands.measured import count, percent
+from effreason.cost import seconds_of
 from effreason.experiment import Experiment
 from effreason.progress import Progress
 from tasks.display.board import Board, Standing, State
@@ -77,7 +78,8 @@ class Dashboard:
         return f"{', '.join(counts)}. {self._forecast(standings)} As of {datetime.now().astimezone():%H:%M:%S %Z}."
 
     def _forecast(self, standings: Sequence[Standing]) -> str:
-        if _number(standings, State.FAILED) or _number(standings, State.STOPPED):
+        stuck = _number(standings, State.FAILED) or _number(standings, State.STOPPED)
+        if stuck and not _number(standings, State.RUNNING):
             return "What is done is kept; the next run goes on from there."
         if all(standing.over for standing in standings):
             return "All is done."
@@ -139,7 +141,7 @@ def _step(line: Line) -> str:
 
 
 def _took(line: Line) -> str:
-    seconds = [one.manifest.provenance.seconds for one in line.standings if one.manifest is not None]
+    seconds = [seconds_of(one.manifest) for one in line.standings if one.manifest is not None]
     return clock(sum(seconds)) if seconds else ""
 
 

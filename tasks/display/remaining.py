@@ -1,13 +1,15 @@
 """How long a sweep has yet to go, by the pace so far; or why nobody can tell.
 
 A step that waits is taken to last as long as those of its kind did, in this run or when they were made that were found
-in the store; one that runs goes on as it has. Preparing and reporting are short, and left out.
+in the store; one that runs goes on as it has. Preparing and reporting are short, and left out; so is a cell of which a
+step was stopped, since this run does not come back to it.
 """
 
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from effreason.cost import seconds_of
 from tasks.display.board import Standing, State
 
 KINDS = ("train", "evaluate")
@@ -31,7 +33,8 @@ class Unknown(NamedTuple):
 def remaining(standings: Sequence[Standing], side_by_side: int, now: float | None = None) -> Seconds | Unknown:
     """`side_by_side` steps run at once; `now` is by the monotonic clock."""
     moment = time.monotonic() if now is None else now
-    ahead = [standing for standing in standings if standing.kind in KINDS and not standing.over]
+    stopped = {standing.subject for standing in standings if standing.state is State.STOPPED}
+    ahead = [one for one in standings if one.kind in KINDS and not one.over and one.subject not in stopped]
     lasted = {kind: _lasted(kind, standings, moment) for kind in KINDS}
     unknown = next((one.kind for one in ahead if lasted[one.kind] is None and _left(one, moment) is None), None)
     if unknown:
@@ -57,7 +60,7 @@ def _together(
 def _lasted(kind: str, standings: Sequence[Standing], moment: float) -> Seconds | None:
     """The quickest and the slowest of a kind; None where there is none to go by."""
     alike = [standing for standing in standings if standing.kind == kind]
-    made = [standing.manifest.provenance.seconds for standing in alike if standing.manifest is not None]
+    made = [seconds_of(standing.manifest) for standing in alike if standing.manifest is not None]
     pending = [_elapsed(one, moment) + left for one in alike if (left := _left(one, moment)) is not None]
     known = made or pending
     return Seconds(min(known), max(known)) if known else None

@@ -8,15 +8,17 @@ leases are those of the machine.
 """
 
 import argparse
+import errno
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import accumulate
 from typing import get_args
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -28,7 +30,7 @@ from effreason.leasing.folder import leases_folder
 from effreason.leasing.ledger import Ledger
 from effreason.specs import StepName
 from tasks.metrics.tally import BOUNDS, Book, Durations, Kept, Outcome, Tally, tallies
-from tasks.settings import METRICS_PORT, metrics_host, metrics_port
+from tasks.settings import METRICS_HOST, METRICS_PORT, metrics_host, metrics_port
 
 KINDS = sorted(get_args(StepName))
 OUTCOMES = get_args(Outcome)
@@ -39,11 +41,8 @@ SECONDS_BETWEEN_TRIES = 2.0
 class Machine(Collector):
     """All metrics, read anew at each scrape."""
 
-    def __init__(self) -> None:
-        self._ended: dict[str, Kept] = {}
-
     def collect(self) -> Iterator[Metric]:
-        kept = list(tallies(self._ended))
+        kept = list(tallies())
         yield from _processes(kept)
         yield from _steps([each.tally for each in kept], [each.tally for each in kept if each.live])
         yield from _devices()
@@ -133,10 +132,15 @@ def _by_device(name: str, words: str, values: "dict[str, float] | dict[str, int]
 
 
 @contextmanager
-def serving(port: int) -> Iterator[None]:
-    """Serve as long as this lasts, or stand by while another process does."""
+def serving(port: int, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[None]:
+    """Serve as long as this lasts, or stand by while another process has the port; `tell` hears which of the two.
+
+    Raises:
+        UserError: nobody could listen there.
+    """
     over = threading.Event()
-    thread = threading.Thread(target=_serve, args=(port, over), name="metrics", daemon=True)
+    arguments = (port, _listening(port), over, tell)
+    thread = threading.Thread(target=_serve, args=arguments, name="metrics", daemon=True)
     thread.start()
     try:
         yield
@@ -145,19 +149,32 @@ def serving(port: int) -> Iterator[None]:
         thread.join(SECONDS_BETWEEN_TRIES)
 
 
-def _serve(port: int, over: threading.Event) -> None:
-    registry = CollectorRegistry()
-    registry.register(Machine())
-    while not over.is_set():
-        try:
-            server, thread = start_http_server(port, metrics_host(), registry)
-        except OSError:  # another process has it
-            over.wait(SECONDS_BETWEEN_TRIES)
-            continue
+def _serve(port: int, server: WSGIServer | None, over: threading.Event, tell: Callable[[str], None]) -> None:
+    if server is None:
+        tell(f"Metrics: port {port} is taken; stands by until it is free.")
+    while server is None and not over.wait(SECONDS_BETWEEN_TRIES):
+        server = _listening(port)
+    if server is not None:
+        tell(f"Metrics: http://{metrics_host()}:{port}/metrics")
         over.wait()
         server.shutdown()
         server.server_close()
-        thread.join()
+
+
+def _listening(port: int) -> WSGIServer | None:
+    """None while another process has the port. Raises as `serving`."""
+    registry = CollectorRegistry()
+    registry.register(Machine())
+    try:
+        server, _ = start_http_server(port, metrics_host(), registry)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise UserError(
+            f"Metrics cannot be served at {metrics_host()}:{port} ({error.strerror}).",
+            f"Set {METRICS_HOST} to an address of this machine, and {METRICS_PORT} to a port that you may listen at.",
+        ) from error
+    return server
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,23 +184,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--beside-worker", type=int, metavar="PID", help="count as this worker, and end with it")
     options = parser.parse_args(arguments)
     try:
-        port = metrics_port()
+        _stand(options.beside_worker)
     except UserError as error:
         print(f"metrics: {error}", file=sys.stderr)
         return error.exit_code
-    if port is None:
-        print(f"metrics: {METRICS_PORT} is not set. Set it to a port, such as 9464.", file=sys.stderr)
-        return UserError.exit_code
-    worker = options.beside_worker
-    _held = None if worker is None else Book("worker")  # until this process ends
-    with serving(port):
-        print(f"Metrics: http://{metrics_host()}:{port}/metrics", flush=True)
-        try:
-            while worker is None or os.getppid() == worker:
-                time.sleep(1)
-        except KeyboardInterrupt:
-            pass
     return 0
+
+
+def _stand(worker: int | None) -> None:
+    """Serve until Ctrl-C, or for as long as the worker of this number is the parent."""
+    port = metrics_port()
+    if port is None:
+        raise UserError(f"{METRICS_PORT} is not set.", "Set it to a port, such as 9464.")
+    with serving(port, lambda sentence: print(sentence, flush=True)), suppress(KeyboardInterrupt):
+        if worker is not None:
+            Book("worker")  # held until this process ends
+        while worker is None or os.getppid() == worker:
+            time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
 """What each run of the machine has counted, in a file of its own that whoever serves the metrics reads.
 
-    metrics/run-NUMBER-RANDOM.lock     held for as long as the run lives
-    metrics/run-NUMBER-RANDOM.json     its tally
+    metrics/run-RANDOM.lock     held for as long as the run lives
+    metrics/run-RANDOM.json     its tally
 
 beside the leases of the machine (`effreason.leasing.folder`), so that all its runs find the same folder. A tally stays
-when its run is over: counters must not fall. What counts only for the living is read while the lock is held.
+when its run is over, since counters must not fall, and the next run of the same user goes on with it: there are no more
+tallies than runs were side by side. What counts only for the living is read while the lock is held.
 """
 
+import logging
 import os
 import secrets
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,9 +23,12 @@ from pydantic import BaseModel, ValidationError
 from effreason.leasing.folder import MODE, leases_folder
 from tasks.local.posts import Post
 
+Role = Literal["run", "worker"]
 Outcome = Literal["made", "found", "failed", "stopped"]
 BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 3 * 3600.0, 12 * 3600.0, 48 * 3600.0)
 """Seconds: the upper ends of the buckets for how long steps take; one more bucket has the rest."""
+
+log = logging.getLogger(__name__)
 
 
 class Durations(BaseModel):
@@ -38,7 +44,7 @@ class Durations(BaseModel):
 
 
 class Tally(BaseModel):
-    """Of one run, by the kind of step. Made by `tasks.metrics.meter`; read by `tasks.metrics.serving`."""
+    """Of one run and those before it, by the kind of step. Made by `tasks.metrics.meter`; read by `serving`."""
 
     outcomes: dict[str, Counter[str]] = {}
     durations: dict[str, Durations] = {}
@@ -59,46 +65,73 @@ class Kept(NamedTuple):
 
 
 class Book:
-    """The tally of this process. From any thread."""
+    """The tally of this process, until it ends. From any thread.
 
-    def __init__(self, role: Literal["run", "worker"]) -> None:
+    A run does not fail for want of metrics: what cannot be written is warned of once, and tried again.
+    """
+
+    def __init__(self, role: Role) -> None:
         self.tally = Tally()
         self.lock = threading.Lock()
-        self._post = Post(folder(), f"{role}-{os.getpid()}-{secrets.token_hex(4)}")
-        self._post.take()
+        self._post: Post | None = None
+        self._warned = False
+        try:
+            self._post = _taken(role)
+            self.tally = _written(self._post) or self.tally
+        except OSError as error:
+            self._warn(error)
+        self.tally.running.clear()
         self.write()
 
     def write(self) -> None:
         """Where others read it. To be called with the lock, but for the first time."""
-        self._post.publish(self.tally.model_dump())
+        if self._post is None:
+            return
+        try:
+            self._post.publish(self.tally.model_dump())
+        except OSError as error:
+            self._warn(error)
+
+    def _warn(self, error: OSError) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning("What is counted for metrics cannot be written: %s.", error)
 
 
 def folder() -> Path:
     """Of the tallies of this machine; made if need be, for all its users."""
     place = leases_folder() / "metrics"
-    if not place.is_dir():
-        place.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        place.mkdir()
         place.chmod(MODE)
     return place
 
 
-def tallies(ended: dict[str, Kept]) -> Iterator[Kept]:
-    """Of every run that this machine has had since it was started, and of every worker.
-
-    `ended` remembers, from call to call, those that no longer change.
-    """
+def tallies() -> Iterator[Kept]:
+    """Of every run that this machine has had since it was started, and of every worker."""
     place = folder()
     for path in sorted(place.glob("*.json")):
-        if path.stem not in ended:
-            post = Post(place, path.stem)
-            try:
-                live = post.held()  # before it is read: what the dead have written is their last word
-                tally = Tally.model_validate(post.record() or {})
-            except (PermissionError, ValidationError):  # another user's own affair, or of another version
-                continue
-            kept = Kept(path.stem.partition("-")[0], live, tally)
-            if live:
-                yield kept
-                continue
-            ended[path.stem] = kept
-        yield ended[path.stem]
+        post = Post(place, path.stem)
+        tally = _written(post)
+        if tally is not None:
+            yield Kept(path.stem.partition("-")[0], post.held(), tally)
+
+
+def _taken(role: Role) -> Post:
+    """One whose holder is gone, or else another one."""
+    place, own = folder(), os.getuid()
+    for path in sorted(place.glob(f"{role}-*.lock")):
+        left = Post(place, path.stem)
+        if path.stat().st_uid == own and not left.held() and _written(left) is not None and left.take():
+            return left
+    post = Post(place, f"{role}-{secrets.token_hex(8)}")
+    post.take()
+    return post
+
+
+def _written(post: Post) -> Tally | None:
+    """None for one that is another user's own affair, or of another version."""
+    try:
+        return Tally.model_validate(post.record() or {})
+    except (PermissionError, ValidationError):
+        return None

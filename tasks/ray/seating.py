@@ -122,9 +122,9 @@ class SeatLauncher:
         assert isinstance(share, Seated)  # noqa: S101  whoever launches here has the turns of the cluster
         yield RunningElsewhere(replace(work, order=_for_all_nodes(work.order)), share.seat)
 
-    def occupied(self, device: str) -> bool:
+    def occupied(self, device: str) -> int:
         """Ray knows what it has given."""
-        return False
+        return 0
 
 
 class RunningElsewhere:

@@ -65,7 +65,7 @@ class ContainerLauncher:
             deadline = time.monotonic() + self._choice.hours * 3600 if self._choice.hours else None
             yield RunningContainer(work.label, container, pipe, deadline)
 
-    def occupied(self, device: str) -> bool:
+    def occupied(self, device: str) -> int:
         return engine.occupied(device)
 
     def _command(self, work: Work) -> list[str]:

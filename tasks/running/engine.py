@@ -53,10 +53,16 @@ def containers(client: Any, labels: Mapping[str, str | None] = {STEP_LABEL: None
     return found
 
 
-def occupied(gpu: str) -> bool:
-    """Whether a container of a step still runs on this GPU, and nobody knows for whom."""
+def occupied(gpu: str) -> int:
+    """How many containers of steps run on this GPU. Raises `EffreasonError` where the engine cannot say."""
     with engine() as client:
-        return any(each.status == "running" for each in containers(client, {GPU_LABEL + gpu: None}))
+        try:
+            found = containers(client, {GPU_LABEL + gpu: None})
+        except EngineFailure as error:
+            raise StepFailure(
+                f"The Docker engine does not say what runs on the GPU {gpu} ({error}).", "See that the engine is well."
+            ) from error
+        return sum(each.status == "running" for each in found)
 
 
 def image_of(client: Any, name: str) -> Any:

@@ -58,8 +58,12 @@ class Launcher(Protocol):
             StepFailure: it could not be started.
         """
 
-    def occupied(self, device: str) -> bool:
-        """Whether a step still runs on this GPU whose flow is gone."""
+    def occupied(self, device: str) -> int:
+        """How many steps run on this GPU, also of flows that are gone, as far as the steps have no lease of their own.
+
+        Raises:
+            EffreasonError: it cannot be known now.
+        """
 
 
 class ProcessLauncher:
@@ -79,9 +83,9 @@ class ProcessLauncher:
             with child(command, environment, (*share.descriptors, own.lock)) as process:
                 yield RunningProcess(work.label, process)
 
-    def occupied(self, device: str) -> bool:
+    def occupied(self, device: str) -> int:
         """A child has the lease of its GPU itself."""
-        return False
+        return 0
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from effreason.errors import UserError
 from effreason.experiment import Resources
 from effreason.leasing.allotting import ROUNDING
 from effreason.leasing.desk import Desk, Granted, Occupied, never
-from effreason.leasing.devices import GIB, Gpu, visible_gpus
+from effreason.leasing.devices import visible_gpus
 from effreason.leasing.folder import leases_folder
 from effreason.leasing.ledger import Ledger
 from effreason.leasing.records import CORES, Claim, Holder, Ticket
-from effreason.planning.layout import gpus_of
+from effreason.planning.layout import gpus_of, part_of_gpu
 from effreason.specs import Spec
 from effreason.workbench import Runtime
 from tasks.running.process import Stopped
@@ -48,14 +48,14 @@ class Turns:
     def __init__(
         self, resources: Resources, experiment: str = "", flow_run: str = "", occupied: Occupied = never
     ) -> None:
-        """`occupied` says of a GPU that nobody leases whether something runs on it, which is then waited for.
+        """`occupied` says how many steps run on a GPU; where these are more than lease it, their end is waited for.
 
         Raises:
             UserError: the machine has too few GPUs for one training.
         """
         self._gpus = [] if resources.device == "cpu" else visible_gpus()
         # Of each GPU that is large enough, what one step takes.
-        self._parts = {gpu.uuid: part for gpu in self._gpus if (part := _part(gpu, resources)) <= 1}
+        self._parts = {gpu.uuid: part for gpu in self._gpus if (part := part_of_gpu(gpu.memory, resources)) <= 1}
         self._memory_gib = resources.gpu_memory_gib
         if self._gpus:
             self._refuse_more_than_there_are(resources.processes)
@@ -162,13 +162,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _part(gpu: Gpu, resources: Resources) -> float:
-    """More than 1 of a GPU that is too small; all of one whose memory nobody knows."""
-    if resources.gpu_memory_gib is None:
-        return resources.gpu_share
-    return 1.0 if gpu.memory is None else resources.gpu_memory_gib * GIB / gpu.memory
 
 
 def _user() -> str:
