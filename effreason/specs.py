@@ -232,7 +232,7 @@ class TrainSpec(StepSpec):
     """One cell: one model, one alpha, one seed."""
 
     step: Literal["train"] = "train"
-    recipe: int = 1
+    recipe: int = 2
     model: Model
     problems: Address
     prompt: Prompt

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import Run, all_right, metrics_of, tiny_spec, weights_of
+from tiny_training import Run, all_right, by_first_letter, metrics_of, tiny_spec, weights_of
 
 from effreason.choices import (
     AccuracyConstrained,
@@ -89,6 +89,17 @@ def test_what_filtering_left_out_and_saved_is_written_down(tmp_path: Path) -> No
         assert 0 < line["filtered_tokens"] < line["generated_tokens"] + 16
         assert line["seconds_filtered"] > 0
         assert line["peak_memory_bytes"] > 1e6
+
+
+def test_the_figures_of_ppo_tell_of_nothing_left_out_but_what_nobody_could_judge(tmp_path: Path) -> None:
+    spec = tiny_spec(steps=2, updates_per_step=2, algorithm=Ppo(), filter=DropBelowAlpha(threshold=1.0))
+    for name in ("all", "some"):
+        (tmp_path / name).mkdir()
+    for line in Run(tmp_path / "all", spec)(all_right).lines:
+        assert (line["filtered"], line["filtered_tokens"], line["seconds_filtered"]) == (0, 0, 0)
+    for line in Run(tmp_path / "some", spec)(by_first_letter).lines:
+        assert line["filtered"] == line["unjudged"] > 0
+        assert 0 < line["filtered_tokens"] < line["generated_tokens"]
 
 
 # ------------------------------------------------------------------------------------------------------ recipes

@@ -16,10 +16,15 @@ from effreason.choices import (
     GroupNormalised,
     KeepAll,
     LeaveOneOut,
+    LengthTargetPenalty,
     MeanCentred,
+    MinMaxPenalty,
     PolicyGradient,
     SftShortest,
+    ShortestCorrectPenalty,
     SigmoidPenalty,
+    SolveRatePenalty,
+    TruncationPenalty,
 )
 from effreason.records import Outcome, Verdict
 from effreason.rewards import Terms, shape
@@ -109,18 +114,38 @@ def test_supervised_learning_takes_the_first_of_the_shortest_correct_ones():
 
 def test_thresholds_go_with_alpha_or_with_the_spread_of_the_batch():
     credited = [-1.0, 1.0, -1.0, 1.0]
-    assert threshold(KeepAll(), credited, 0.4) < 0
-    assert threshold(DropZero(), credited, 0.4) == 0
-    assert threshold(DropBelowAlpha(threshold=0.1), credited, 0.4) == pytest.approx(0.04)
-    assert threshold(DropBelowSpread(threshold=0.1), [5 * one for one in credited], 0.4) == pytest.approx(0.5)
+    assert threshold(KeepAll(), credited, 0.4, 4) < 0
+    assert threshold(DropZero(), credited, 0.4, 4) == 0
+    assert threshold(DropBelowAlpha(threshold=0.1), credited, 0.4, 4) == pytest.approx(0.04)
+    assert threshold(DropBelowSpread(threshold=0.1), [5 * one for one in credited], 0.4, 4) == pytest.approx(0.5)
 
 
 def test_a_fixed_threshold_would_erase_small_alphas_and_one_relative_to_alpha_does_not():
     for alpha in (0.05, 0.1, 0.4):
         credited = advantages(LeaveOneOut(), [all_correct(alpha)])[0]
-        kept = sum(abs(one) > threshold(DropBelowAlpha(threshold=0.1), credited, alpha) for one in credited)
+        kept = sum(abs(one) > threshold(DropBelowAlpha(threshold=0.1), credited, alpha, 8) for one in credited)
         assert kept >= 5
         assert (sum(abs(one) > 0.1 for one in credited) == 0) is (alpha <= 0.1)
+
+
+PRICED = (
+    (SolveRatePenalty(unit=100), 12.0),
+    (ShortestCorrectPenalty(unit=100), 12.0),
+    (LengthTargetPenalty(target=50), 12.0),
+    (MinMaxPenalty(), 1.9),
+    (TruncationPenalty(), 0.75),
+)
+"""Alphas that are no share of the reward, or close to all of it."""
+
+
+@pytest.mark.parametrize("baseline", [LeaveOneOut(), MeanCentred()], ids=lambda choice: choice.kind)
+@pytest.mark.parametrize(("penalty", "alpha"), PRICED, ids=lambda value: getattr(value, "kind", value))
+@pytest.mark.parametrize("size", [2, 8, 16, 64])
+def test_being_right_where_one_other_is_wrong_is_learned_from_at_any_price_of_length(penalty, alpha, baseline, size):
+    group = [Outcome(40, Verdict.RIGHT)] * (size - 1) + [Outcome(40, Verdict.WRONG)]
+    credited = advantages(baseline, shape(penalty, [group], alpha, Terms(256)))[0]
+    limit = threshold(DropBelowAlpha(), credited, alpha, size)
+    assert all(abs(one) > limit for one in credited)
 
 
 # ---------------------------------------------------------------------------------- generalised advantage estimation

@@ -1,6 +1,7 @@
 """The sampler against transformers' own `generate`, and the laws of its random numbers."""
 
 import math
+from itertools import chain
 
 import pytest
 import torch
@@ -207,6 +208,22 @@ def test_few_places_give_the_same_completions_as_many(sampler, monkeypatch, plac
     many = ids(ask(sampler, count=count))
     monkeypatch.setattr(sampling, "MOST_ROWS", places)
     assert ids(ask(sampler, count=count)) == many
+
+
+@pytest.mark.parametrize("family", ["qwen2", "phi3"])
+def test_a_row_at_the_limit_stays_as_it_ended_while_it_waits_for_younger_ones(family, monkeypatch):
+    limit, prompts = 9, ((5, 6, 7), (8, 9, 10))
+    scoring = Sampler(model(family), tokenizer(), scored=True)
+    alike = ask(scoring, prompts, count=256, max_tokens=limit)  # all of one age: nobody waits at the limit
+    at_the_limit = [one for group in alike for one in group if one.tokens == limit]
+    assert {one.truncated for one in at_the_limit} == {True, False}
+    monkeypatch.setattr(sampling, "MOST_ROWS", 16)
+    monkeypatch.setattr(sampling, "LEAVING_SHARE", 2)
+    mixed = ask(scoring, prompts, count=256, max_tokens=limit)
+    assert ids(mixed) == ids(alike)
+    for one, other in zip(*(chain.from_iterable(groups) for groups in (mixed, alike)), strict=True):
+        assert one.truncated == other.truncated
+        assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-4)
 
 
 def test_prompts_read_in_several_parts_give_the_same_completions(sampler, monkeypatch):

@@ -130,7 +130,8 @@ def test_an_update_in_many_micro_batches_has_the_gradient_of_trls_own_loss(tmp_p
 def test_filtering_is_the_same_as_an_advantage_of_zero(tmp_path: Path, loss: str, choice: Filter) -> None:
     spec = tiny_spec(steps=1, loss=loss, filter=choice, warmup_steps=0, max_grad_norm=1e9)
     rollouts = Run(tmp_path, spec).collector.batch(1, spec.alpha).rollouts
-    limit = threshold(choice, [rollout.advantage for rollout in rollouts], spec.alpha)
+    advantages = [rollout.advantage for rollout in rollouts]
+    limit = threshold(choice, advantages, spec.alpha, spec.training.completions_per_prompt)
     zeroed = [replace(one, advantage=0.0 if abs(one.advantage) <= limit else one.advantage) for one in rollouts]
     assert 0 < sum(one.advantage != 0 for one in zeroed) < len(zeroed)
     expected = gradient_of_trl(tmp_path / "trl", spec, zeroed)

@@ -97,6 +97,26 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(
     assert completions[0].equals(completions[1])
 
 
+def test_dropout_goes_on_as_if_undisturbed_without_remembered_random_numbers(tmp_path: Path) -> None:
+    """A checkpoint has those of the first process, and of several the others go on from it too."""
+    spec = tiny_spec(weights=ADAPTERS, updates_per_step=2)
+    for name in ("calm", "disturbed"):
+        (tmp_path / name).mkdir()
+    calm = Run(tmp_path / "calm", spec)
+    calm()
+    broken = Run(tmp_path / "disturbed", spec)
+    kill_at(3, broken)
+    checkpoint = tmp_path / "checkpoint"
+    name = broken.store.load_working(spec.address, checkpoint)
+    assert name is not None
+    (checkpoint / "rng_state.pth").unlink()
+    broken.store.save_working(spec.address, name, checkpoint)
+    again = Run(tmp_path / "disturbed", spec, attempt="second")
+    again()
+    assert len(again.told) < 5
+    torch.testing.assert_close(weights_of(again.model), weights_of(calm.model), rtol=0, atol=1e-6)
+
+
 # ------------------------------------------------------------------------------------------ a real process killed
 
 

@@ -110,7 +110,8 @@ class _Batch:
     """The state of one call: rows that are being decoded, and completions that wait.
 
     Tensors have one entry a row, in the order of the cache; the first `len(wanted)` are in use. `places` is where a
-    row's last token stands, counted from the start of its prompt, `final` the last place that it may take.
+    row's last token stands, counted from the start of its prompt, `final` the last place that it may take. What is
+    kept for every token has a spare place after the last: a row that is over and cannot leave yet writes there.
     """
 
     def __init__(self, sampler: Sampler, requests: Sequence[Request], limits: Limits) -> None:
@@ -134,10 +135,10 @@ class _Batch:
         self.final = torch.zeros(capacity, dtype=torch.long, device=device)
         self.over = torch.zeros(capacity, dtype=torch.bool, device=device)
         self.last = torch.zeros(capacity, dtype=torch.long, device=device)
-        self.tokens = torch.zeros(capacity, self.length, dtype=torch.long, device=device)
-        self.noise = torch.zeros(capacity, self.length, dtype=torch.float64, device=device)
-        scores = self.length if self.scored else 0
-        self.scores = torch.zeros(capacity, scores, dtype=torch.float32, device=device)
+        places = self.length + 1
+        self.tokens = torch.zeros(capacity, places, dtype=torch.long, device=device)
+        self.noise = torch.zeros(capacity, places, dtype=torch.float64, device=device)
+        self.scores = torch.zeros(capacity, places if self.scored else 0, dtype=torch.float32, device=device)
 
     def run(self) -> Iterator[list[_Finished]]:
         """Decode until every completion has ended."""
@@ -186,7 +187,7 @@ class _Batch:
         entering = self.wanted[rows]
         seeds = torch.tensor([self.requests[wanted.request].seed for wanted in entering], device=device)
         indices = torch.tensor([wanted.index for wanted in entering], device=device)
-        positions = torch.arange(self.length, device=device) - lengths[:, None]
+        positions = torch.arange(self.noise.shape[1], device=device) - lengths[:, None]
         self.noise[rows] = uniforms(keys(seeds, indices)[:, None], positions)
         self.places[rows] = lengths - 1
         self.final[rows] = lengths + self.limits.max_tokens
@@ -194,7 +195,7 @@ class _Batch:
 
     def _draw(self, rows: slice, logits: torch.Tensor) -> None:
         """Take the next token of each row. A row that is over goes on, unread, until it leaves."""
-        places = self.places[rows].add_(1).clamp_(max=self.length - 1)
+        places = self.places[rows].add_(1)
         drawn = _chosen(logits, self.noise[rows].gather(1, places[:, None]), self.limits)
         self.last[rows] = drawn[:, 0]
         self.tokens[rows].scatter_(1, places[:, None], drawn)
@@ -204,6 +205,7 @@ class _Batch:
         for eos_id in self.eos_ids:
             ended |= drawn[:, 0] == eos_id
         self.over[rows] |= ended
+        places.clamp_(max=self.length - 1)  # the last in the cache; the token after it goes to the spare place
 
     def _leave(self) -> Iterator[list[_Finished]]:
         """Let finished completions go, once enough of them stand there."""

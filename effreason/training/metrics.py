@@ -148,12 +148,11 @@ def batch_figures(batch: Batch) -> BatchFigures:
     )
 
 
-def filter_figures(rollouts: list[Rollout], limit: float, update_seconds: float) -> FilterFigures:
-    """Of a batch whose completions with an |advantage| of at most `limit` were left out."""
-    left_out = [rollout for rollout in rollouts if abs(rollout.advantage) <= limit]
-    tokens = sum(len(rollout.completion.token_ids) for rollout in left_out)
-    passed = sum(len(rollout.completion.token_ids) for rollout in rollouts) - tokens
-    return FilterFigures(len(left_out) / len(rollouts), tokens, update_seconds * tokens / max(1, passed))
+def filter_figures(rollouts: list[Rollout], passed: list[Rollout], update_seconds: float) -> FilterFigures:
+    """Of a batch of which only `passed` went through the update."""
+    seen = _sampled_tokens(passed)
+    tokens = _sampled_tokens(rollouts) - seen
+    return FilterFigures((len(rollouts) - len(passed)) / len(rollouts), tokens, update_seconds * tokens / max(1, seen))
 
 
 def peak_memory_bytes() -> int:
@@ -174,6 +173,10 @@ def mean_of_updates(updates: list[UpdateFigures]) -> UpdateFigures:
         clipped=fmean(update.clipped for update in updates),
         learning_rate=updates[-1].learning_rate,
     )
+
+
+def _sampled_tokens(rollouts: list[Rollout]) -> int:
+    return sum(len(rollout.completion.token_ids) for rollout in rollouts)
 
 
 def _right(rollout: Rollout) -> bool:

@@ -24,7 +24,9 @@ Departures from Arora & Zanette (2025), whose settings the preset `arora-zanette
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from pathlib import Path
+from random import Random
 
 import torch
 from datasets import Dataset
@@ -126,6 +128,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
 
     def _begin(self, step: int) -> None:
         """Take the batch of `step` and lay out its updates."""
+        self._seed_dropout(step)
         self.model.eval()
         stale = self.ahead is not None and self.ahead.busy
         self.batch = self._collect(step)
@@ -139,6 +142,10 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         self.weighed = self._corrected()
         if self.ahead is not None and self._overlaps(step):
             self.ahead.start(step + 1, self._alpha())
+
+    def _seed_dropout(self, step: int) -> None:
+        """By the step and the process, since a checkpoint remembers the random numbers of the first process alone."""
+        torch.manual_seed(Random(f"{self.setting.spec.seed}/dropout/{step}/{self.setting.world.rank}").getrandbits(32))
 
     def _collect(self, step: int) -> Batch:
         if self.ahead is not None and self.ahead.busy:
@@ -231,8 +238,12 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         for first in range(0, self.training.prompts_per_step, size):
             yield self.batch.groups[first : first + size]
 
+    def _passed(self) -> list[Rollout]:
+        """Those that passed through the updates of the step, on all processes."""
+        return [rollout for groups in self._parts() for rollout in self._learned_from(list(chain(*groups)))]
+
     def _micro_batches(self, groups: list[list[Rollout]]) -> list[MicroBatch]:
-        rollouts = [rollout for group in groups for rollout in group]
+        rollouts = list(chain(*groups))
         totals = self._totals(rollouts)
         dealt = deal(self._learned_from(rollouts), self._padded_tokens(), self.setting.world)
         return [self._prepare_input(self._tensors(rows, totals)) for rows in dealt]
@@ -242,7 +253,8 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return rollouts if self.beta else above(rollouts, self._filter_limit())
 
     def _filter_limit(self) -> float:
-        return threshold(self.training.filter, [one.advantage for one in self.batch.rollouts], self.batch.alpha)
+        advantages = [one.advantage for one in self.batch.rollouts]
+        return threshold(self.training.filter, advantages, self.batch.alpha, self.training.completions_per_prompt)
 
     def _totals(self, rollouts: list[Rollout]) -> Totals:
         """Of an update with these rollouts. Supervised learning knows only the samples that it learns from."""
@@ -329,13 +341,12 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         if not torch.isfinite(torch.nn.utils.get_total_norm(parameters)):
             raise _diverged(f"The weights after step {step} are not finite.")
         update_seconds = time.perf_counter() - self.clock
-        limit = -1.0 if self.beta else self._filter_limit()
         metrics = StepMetrics(
             step=step,
             alpha=self.batch.alpha,
             batch=batch_figures(self.batch),
             update=mean_of_updates(self.figures),
-            filtered=filter_figures(self.batch.rollouts, limit, update_seconds),
+            filtered=filter_figures(self.batch.rollouts, self._passed(), update_seconds),
             engine=engine_figures(self.gap, self.weighed),
             seconds_generate=self.batch.seconds_generate,
             seconds_score=self.batch.seconds_score,
