@@ -1,11 +1,13 @@
 """Advantages of a batch: the laws of each estimator, and what filtering leaves."""
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_microbatches import rollout
 
 from effreason.advantages import advantages
 from effreason.choices import (
@@ -26,10 +28,10 @@ from effreason.choices import (
     SolveRatePenalty,
     TruncationPenalty,
 )
-from effreason.records import Outcome, Verdict
+from effreason.records import Judgement, Outcome, Verdict
 from effreason.rewards import Terms, shape
 from effreason.training.credit import credit, shortest
-from effreason.training.filtering import threshold
+from effreason.training.filtering import Thresholds, above, thresholds
 from effreason.training.gae import gae, whitened
 
 ESTIMATORS = (LeaveOneOut(), MeanCentred(), GroupNormalised(), BatchNormalised())
@@ -114,16 +116,16 @@ def test_supervised_learning_takes_the_first_of_the_shortest_correct_ones():
 
 def test_thresholds_go_with_alpha_or_with_the_spread_of_the_batch():
     credited = [-1.0, 1.0, -1.0, 1.0]
-    assert threshold(KeepAll(), credited, 0.4, 4) < 0
-    assert threshold(DropZero(), credited, 0.4, 4) == 0
-    assert threshold(DropBelowAlpha(threshold=0.1), credited, 0.4, 4) == pytest.approx(0.04)
-    assert threshold(DropBelowSpread(threshold=0.1), [5 * one for one in credited], 0.4, 4) == pytest.approx(0.5)
+    assert thresholds(KeepAll(), credited, 0.4, 4) == Thresholds(-1, -1)
+    assert thresholds(DropZero(), credited, 0.4, 4) == Thresholds(0, 0)
+    assert thresholds(DropBelowAlpha(threshold=0.1), credited, 0.4, 4) == Thresholds(0.1 * 0.4, 0.1 * 0.4)
+    assert thresholds(DropBelowSpread(threshold=0.1), [5 * one for one in credited], 0.4, 4) == Thresholds(0.5, 0.5)
 
 
 def test_a_fixed_threshold_would_erase_small_alphas_and_one_relative_to_alpha_does_not():
     for alpha in (0.05, 0.1, 0.4):
         credited = advantages(LeaveOneOut(), [all_correct(alpha)])[0]
-        kept = sum(abs(one) > threshold(DropBelowAlpha(threshold=0.1), credited, alpha, 8) for one in credited)
+        kept = sum(abs(one) > thresholds(DropBelowAlpha(threshold=0.1), credited, alpha, 8).alike for one in credited)
         assert kept >= 5
         assert (sum(abs(one) > 0.1 for one in credited) == 0) is (alpha <= 0.1)
 
@@ -144,8 +146,19 @@ PRICED = (
 def test_being_right_where_one_other_is_wrong_is_learned_from_at_any_price_of_length(penalty, alpha, baseline, size):
     group = [Outcome(40, Verdict.RIGHT)] * (size - 1) + [Outcome(40, Verdict.WRONG)]
     credited = advantages(baseline, shape(penalty, [group], alpha, Terms(256)))[0]
-    limit = threshold(DropBelowAlpha(), credited, alpha, size)
-    assert all(abs(one) > limit for one in credited)
+    limits = thresholds(DropBelowAlpha(), credited, alpha, size)
+    rollouts = [
+        replace(rollout(0, 40), sample=sample, advantage=advantage, judgement=Judgement(outcome.verdict, None))
+        for sample, (advantage, outcome) in enumerate(zip(credited, group, strict=True))
+    ]
+    assert above(rollouts, limits) == rollouts
+
+
+def test_where_all_are_right_the_threshold_goes_with_the_price_of_length():
+    assert thresholds(DropBelowAlpha(threshold=0.1), [], 12.0, 8) == Thresholds(alike=0.1 * 12, mixed=1 / 9)
+    credited = [0.5] * 7 + [2.0]
+    rollouts = [replace(rollout(0, 40), advantage=one) for one in credited]
+    assert [one.advantage for one in above(rollouts, Thresholds(alike=1.2, mixed=1 / 9))] == [2.0]
 
 
 # ---------------------------------------------------------------------------------- generalised advantage estimation

@@ -11,7 +11,7 @@ from trl import GRPOTrainer
 
 from effreason.choices import DropBelowAlpha, DropBelowSpread, DropZero, Filter, KeepAll, KlInLoss
 from effreason.specs import TrainSpec
-from effreason.training.filtering import threshold
+from effreason.training.filtering import above, thresholds
 from effreason.training.microbatches import Totals, tensors
 from effreason.training.rollouts import Rollout
 from effreason.training.setting import Setting
@@ -131,8 +131,8 @@ def test_filtering_is_the_same_as_an_advantage_of_zero(tmp_path: Path, loss: str
     spec = tiny_spec(steps=1, loss=loss, filter=choice, warmup_steps=0, max_grad_norm=1e9)
     rollouts = Run(tmp_path, spec).collector.batch(1, spec.alpha).rollouts
     advantages = [rollout.advantage for rollout in rollouts]
-    limit = threshold(choice, advantages, spec.alpha, spec.training.completions_per_prompt)
-    zeroed = [replace(one, advantage=0.0 if abs(one.advantage) <= limit else one.advantage) for one in rollouts]
+    kept = above(rollouts, thresholds(choice, advantages, spec.alpha, spec.training.completions_per_prompt))
+    zeroed = [one if one in kept else replace(one, advantage=0.0) for one in rollouts]
     assert 0 < sum(one.advantage != 0 for one in zeroed) < len(zeroed)
     expected = gradient_of_trl(tmp_path / "trl", spec, zeroed)
     assert relative_error(gradient_of_one_update(tmp_path / "ours", spec), expected) < 1e-5

@@ -3,8 +3,8 @@
     python -m effreason.benchmarks.constrained
 
 The penalty is the solve-rate's, whose price of a token is paid by wrong answers too, so that a large alpha buys brevity
-with accuracy. The ceiling is an alpha that violates the limit by far. Writes build/constrained.jsonl as it goes, and
-build/constrained.md.
+with accuracy. The ceiling is an alpha that violates the limit for most seeds. Writes build/constrained.jsonl as it
+goes, and build/constrained.md.
 """
 
 import argparse

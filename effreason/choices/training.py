@@ -128,8 +128,8 @@ class DropZero(Frozen):
 
 
 class DropBelowAlpha(Frozen):
-    """DASH's gradient filtering (arXiv 2505.17218), its threshold relative to alpha: |advantage| <= threshold · alpha,
-    or 1 / (completions_per_prompt + 1) where that is less.
+    """DASH's gradient filtering (arXiv 2505.17218), its threshold relative to alpha: |advantage| <= threshold · alpha;
+    in groups with right and wrong completions, 1 / (completions_per_prompt + 1) where that is less.
 
     DASH's own threshold is fixed at 0.1, which drops every sample of an all-correct group at alpha <= 0.1. The limit is
     for penalties whose alpha is a price: being right where one other is wrong is never too little to learn from.

@@ -42,7 +42,7 @@ from effreason.specs import TrainSpec
 from effreason.training.agreement import Gap, compared, gap, joined, refuse_disagreement, tolerance_of
 from effreason.training.boundaries import Boundaries, Updates
 from effreason.training.correction import Weighing, corrected, correction_of
-from effreason.training.filtering import above, threshold
+from effreason.training.filtering import NOTHING, Thresholds, above, thresholds
 from effreason.training.metrics import (
     StepMetrics,
     UpdateFigures,
@@ -250,17 +250,17 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
 
     def _learned_from(self, rollouts: list[Rollout]) -> list[Rollout]:
         """Those that the filter lets pass; with KL in the loss every completion has something to say."""
-        return rollouts if self.beta else above(rollouts, self._filter_limit())
+        return rollouts if self.beta else above(rollouts, self._thresholds())
 
-    def _filter_limit(self) -> float:
+    def _thresholds(self) -> Thresholds:
         advantages = [one.advantage for one in self.batch.rollouts]
-        return threshold(self.training.filter, advantages, self.batch.alpha, self.training.completions_per_prompt)
+        return thresholds(self.training.filter, advantages, self.batch.alpha, self.training.completions_per_prompt)
 
     def _totals(self, rollouts: list[Rollout]) -> Totals:
         """Of an update with these rollouts. Supervised learning knows only the samples that it learns from."""
         everyone = self.batch.rollouts
         if isinstance(self.training.algorithm, SftShortest):
-            rollouts, everyone = above(rollouts, 0.0), above(everyone, 0.0)
+            rollouts, everyone = above(rollouts, NOTHING), above(everyone, NOTHING)
         return Totals(len(rollouts), _sampled(rollouts), _sampled(everyone))
 
     def _tensors(self, rows: list[Rollout], totals: Totals) -> MicroBatch:
