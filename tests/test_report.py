@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from made_up_sweep import HOSTILE, MadeUp, seal_comparison, seal_sweep
 
 from effreason.artifacts import Interval, Report
-from effreason.choices import BuiltInModel
+from effreason.choices import BuiltInModel, KlInLoss, Ppo
 from effreason.errors import StepFailure
 from effreason.evaluation.completions import Judged
 from effreason.experiment import Experiment
@@ -30,11 +30,13 @@ from effreason.report.budgets import accuracy_within, budgets_up_to, cut_short
 from effreason.report.curves import Curve, read_curve, smoothed, thinned
 from effreason.report.figures import UNKNOWN, count, percent, points
 from effreason.report.frontier import NARROW, WIDE, frontier, unbeaten
+from effreason.report.method import _left_out
 from effreason.report.points import Point, published_points
 from effreason.report.published import PUBLISHED, published_on
 from effreason.report.schema import SCHEMA_VERSION, Document, json_schema
 from effreason.report.table import markdown
 from effreason.report.transcripts import LONGEST, drawn, largest_savings, shortened
+from effreason.specs import Training
 from effreason.steps import produce
 from effreason.store.folder import FolderStore
 
@@ -138,6 +140,18 @@ def test_the_report_of_some_cells_says_that_the_others_of_the_experiment_were_he
     rows = [sweep.cell(key, address, address, address) for key in sweep.cells()]
     assert sweep.summary(tuple(rows), address).held_back == ()
     assert sweep.summary(tuple(rows[:3]), address).held_back == ("reasoner alpha=0.4 s1",)
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        ({}, "alpha, threshold 0.1"),
+        ({"algorithm": Ppo()}, "what could not be judged"),
+        ({"kl": KlInLoss()}, "nothing: KL"),
+    ],
+)
+def test_the_method_tells_the_filter_only_where_it_is_used(choice, told):
+    assert _left_out(Training(**choice)).startswith(told)
 
 
 def test_a_missing_artifact_is_named(tmp_path):

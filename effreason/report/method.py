@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from effreason.choices import Model
+from effreason.choices import KlInLoss, Model, Ppo
 from effreason.frozen import Frozen
 from effreason.report.sweep import CONCISE, Sweep, evaluation_spec_of, problems_of, training_spec_of
-from effreason.specs import Asking, PrepareSpec
+from effreason.specs import Asking, PrepareSpec, Training
 
 
 class Fact(NamedTuple):
@@ -76,9 +76,18 @@ def _training(sweep: Sweep) -> Iterator[Fact]:
     yield Fact("Token limit", str(training.max_tokens))
     yield Fact("Objective, loss", f"{_plain(training.objective)}; {training.loss}")
     yield Fact("KL", _plain(training.kl))
-    yield Fact("Left out of the update", _plain(training.filter))
+    yield Fact("Left out of the update", _left_out(training))
     yield Fact("Weights", _plain(training.weights))
     yield Fact("Seeds", ", ".join(map(str, sweep.seeds)))
+
+
+def _left_out(training: Training) -> str:
+    """The filter, where the algorithm has a use for it."""
+    if isinstance(training.algorithm, Ppo):
+        return "what could not be judged; the values learn from all the rest"
+    if isinstance(training.kl, KlInLoss):
+        return "nothing: KL in the loss is of every completion"
+    return _plain(training.filter)
 
 
 def _data(sweep: Sweep) -> Iterator[Fact]:
