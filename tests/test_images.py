@@ -32,7 +32,7 @@ def test_an_image_says_what_it_is_and_is_nobodys(name):
     assert not [each for each in configuration["Env"] if "KEY" in each or "TOKEN" in each]
 
 
-@pytest.mark.parametrize(("name", "has_torch"), zip(NAMES, (False, True), strict=True))
+@pytest.mark.parametrize(("name", "has_torch"), list(zip(NAMES, (False, True), strict=True)))
 def test_only_the_steps_that_hold_weights_have_torch(name, has_torch):
     script = (
         "import importlib.util as u; print(*[u.find_spec(each) is not None for each in ('effreason', 'torch', 'trl')])"
