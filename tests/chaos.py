@@ -128,7 +128,7 @@ class Chaos:
                 "suites": [{"name": "chain-sum", "source": {"kind": "chain-sum"}, "problems": 40}],
             },
             "training": {
-                "steps": 3 * self.options.kills,
+                "steps": 6 * self.options.kills,
                 "prompts_per_step": 4,
                 "completions_per_prompt": 8,
                 "learning_rate": 3e-4,
