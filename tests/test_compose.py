@@ -8,16 +8,16 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 import tomllib
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from s3_server import free_ports
+from test_deployments import until
 
 from effreason.leasing.folder import USUAL, leases_folder
 from effreason.leasing.ledger import Ledger
@@ -146,22 +146,13 @@ def test_a_lease_in_a_container_holds_outside_of_it_and_ends_with_it(tmp_path):
     inside = subprocess.Popen([*command, "effreason/light:local", "-c", HOLD])
     held = Ledger(tmp_path / "effreason")
     try:
-        assert until(lambda: (tmp_path / "effreason" / "leases").is_dir() and list(held.leases()), 60)
+        until(lambda: (tmp_path / "effreason" / "leases").is_dir() and any(held.leases()), 60)
         (lease,) = held.leases()
         assert (lease.holder.experiment, lease.parts) == ("inside", {"GPU-a": 1.0})
     finally:
         subprocess.run(["docker", "kill", name], check=True, stdout=subprocess.DEVNULL)
         inside.wait(30)
-    assert until(lambda: not list(held.leases()), 5)
-
-
-def until(true: Callable[[], object], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
+    until(lambda: not any(held.leases()), 5)
 
 
 # ------------------------------------------------------------------------------------------- both versions of Compose

@@ -97,7 +97,7 @@ class S3Server:
                 return answer
             except ClientError as error:
                 self._answered = True
-                if not _passing(error):
+                if not may_pass(error):
                     raise
                 failure = error
             except NO_ANSWER as error:
@@ -127,7 +127,7 @@ class S3Server:
         )
 
     def _refusal(self, error: ClientError) -> EffreasonError:
-        code, status = _code(error), _status(error)
+        code, status = _code(error), status_of(error)
         if code == "NoSuchBucket":
             return UserError(f"There is no bucket {self.bucket} at {self._name}.", "Create it, or name another.")
         if code in FULL or status == 507:
@@ -184,9 +184,11 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "unknown"))
 
 
-def _status(error: ClientError) -> int:
+def status_of(error: ClientError) -> int:
+    """Of HTTP; 0 where the answer names none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _passing(error: ClientError) -> bool:
-    return _code(error) in PASSING or _status(error) in {408, 429, 500, 502, 503, 504}
+def may_pass(error: ClientError) -> bool:
+    """Whether the same request may be answered another time."""
+    return _code(error) in PASSING or status_of(error) in {408, 429, 500, 502, 503, 504}

@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from effreason.store.server import NO_ANSWER, PASSING
+from effreason.store.server import NO_ANSWER, may_pass, status_of
 
 PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 1.0
@@ -69,7 +69,7 @@ def _set_rules(root: Any, bucket: str, rules: list[dict[str, Any]]) -> None:
     try:
         put(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
     except ClientError as error:
-        if _status(error) not in UNKNOWN:
+        if status_of(error) not in UNKNOWN:
             raise
         put(Bucket=bucket, LifecycleConfiguration={"Rules": [rule for rule in rules if ABORT not in rule]})
         print("The server takes no rule that removes unfinished uploads; it is left to remove them by itself.")
@@ -84,21 +84,12 @@ def _patiently(ask: Callable[[], object], deadline: float, *passing: int) -> Non
         except NO_ANSWER as error:
             failure: Exception = error
         except ClientError as error:
-            if not (_may_pass(error) or _status(error) in passing):
+            if not (may_pass(error) or status_of(error) in passing):
                 sys.exit(f"The store refuses what it has to do: {error}")
             failure = error
         if time.monotonic() > deadline:
             sys.exit(f"The store was not ready within {PATIENCE_SECONDS:.0f} s: {failure}")
         time.sleep(POLL_SECONDS)
-
-
-def _may_pass(error: ClientError) -> bool:
-    busy = _status(error) == HTTPStatus.TOO_MANY_REQUESTS or _status(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return busy or error.response["Error"]["Code"] in PASSING
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -21,7 +21,7 @@ from effreason.choices import FolderHome, Home
 from effreason.errors import EffreasonError, StepFailure
 from effreason.store import open_store
 from tasks.local import server
-from tasks.local.posts import Post, recalled
+from tasks.local.posts import HOST, Listening, Post, recalled
 
 ARTIFACTS_URL = "EFFREASON_ARTIFACTS_URL"
 USUAL_PORT = 4280
@@ -31,16 +31,8 @@ LOOK_SECONDS = 1.0
 """Between two looks at whether the Prefect server is still there."""
 
 
-@dataclass(frozen=True)
-class Browser:
+class Browser(Listening):
     """The record of a browser that was started from here."""
-
-    pid: int
-    port: int
-
-    @property
-    def address(self) -> str:
-        return f"http://{server.HOST}:{self.port}"
 
 
 def address_of(home: Home) -> str | None:
@@ -112,10 +104,10 @@ def _listening(home: Home, last: int) -> ArtifactServer:
     store = open_store(home)
     for port in (last, USUAL_PORT):
         try:
-            return ArtifactServer(store, server.HOST, port)
+            return ArtifactServer(store, HOST, port)
         except OSError:
             continue
-    return ArtifactServer(store, server.HOST, 0)
+    return ArtifactServer(store, HOST, 0)
 
 
 def main(arguments: Sequence[str]) -> int:

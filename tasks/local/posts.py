@@ -15,7 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+HOST = "127.0.0.1"
 LOOK_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Listening:
+    """The record of a holder that listens on loopback."""
+
+    pid: int
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
 
 @dataclass(frozen=True)

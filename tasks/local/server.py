@@ -18,13 +18,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from effreason.errors import EffreasonError, StepFailure, UserError
-from tasks.local.posts import Post, recalled
+from tasks.local.posts import HOST as HOST
+from tasks.local.posts import Listening, Post, recalled
 
-HOST = "127.0.0.1"
 USUAL_PORT = 4200
 HEALTHY_WITHIN_SECONDS = 120.0
 STOPS_WITHIN_SECONDS = 10.0
@@ -34,17 +34,8 @@ MOST_STARTS = 3
 TRACKING_OFF = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 
 
-@dataclass(frozen=True)
-class Server:
-    """The record of a server that was started from here."""
-
-    pid: int
-    port: int
-
-    @property
-    def address(self) -> str:
-        """Of the UI."""
-        return f"http://{HOST}:{self.port}"
+class Server(Listening):
+    """The record of a server that was started from here, with its UI at its address."""
 
     @property
     def api(self) -> str:
