@@ -12,12 +12,12 @@ from statistics import fmean, pstdev
 from effreason.choices import Advantage, BatchNormalised, GroupNormalised, LeaveOneOut, MeanCentred
 
 Rewards = Sequence[float | None]
-"""Of one group; None where a completion could not be judged."""
+"""The rewards of one group; None where a completion could not be judged."""
 
 
 def advantages(choice: Advantage, batch: Sequence[Rewards]) -> list[list[float]]:
-    """The advantages of every group of a batch. A completion that was not judged has 0, and so has everyone in a group
-    with fewer than two judged: it teaches nothing."""
+    """Return the advantages of every group of a batch. A completion that was not judged gets 0, and so does every
+    completion of a group with fewer than two judged ones: it teaches nothing."""
     match choice:
         case LeaveOneOut():
             return [leave_one_out(rewards) for rewards in batch]
@@ -30,7 +30,7 @@ def advantages(choice: Advantage, batch: Sequence[Rewards]) -> list[list[float]]
 
 
 def leave_one_out(rewards: Rewards) -> list[float]:
-    """Each reward less the mean of the others (RLOO; Kool et al. 2019, Ahmadian et al. 2024).
+    """Return each reward less the mean of the others (RLOO; Kool et al. 2019, Ahmadian et al. 2024).
 
     That is the mean-centred reward times m / (m - 1), m the completions that were judged.
     """
@@ -39,7 +39,7 @@ def leave_one_out(rewards: Rewards) -> list[float]:
 
 
 def mean_centred(rewards: Rewards) -> list[float]:
-    """Each reward less the mean of its group (Dr. GRPO; Liu et al. 2025)."""
+    """Return each reward less the mean of its group (Dr. GRPO; Liu et al. 2025)."""
     judged = [reward for reward in rewards if reward is not None]
     if len(judged) < 2:
         return [0.0] * len(rewards)
@@ -48,15 +48,15 @@ def mean_centred(rewards: Rewards) -> list[float]:
 
 
 def group_normalised(rewards: Rewards, floor: float) -> list[float]:
-    """(reward - mean) / (population standard deviation + floor) of the group (GRPO; Shao et al. 2024)."""
+    """Return (reward - mean) / (population standard deviation + floor) of the group (GRPO; Shao et al. 2024)."""
     judged = [reward for reward in rewards if reward is not None]
     spread = pstdev(judged) if judged else 0.0
     return [advantage / (spread + floor) for advantage in mean_centred(rewards)]
 
 
 def batch_normalised(batch: Sequence[Rewards], floor: float) -> list[list[float]]:
-    """Mean-centred by group, divided by the standard deviation over the judged completions of the batch
-    (REINFORCE++-baseline; Hu 2025)."""
+    """Return the rewards centred by group and divided by the standard deviation over the judged completions of the
+    batch (REINFORCE++-baseline; Hu 2025)."""
     centred = [mean_centred(rewards) for rewards in batch]
     pairs = chain.from_iterable(zip(*group, strict=True) for group in zip(centred, batch, strict=True))
     judged = [advantage for advantage, reward in pairs if reward is not None]

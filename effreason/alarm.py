@@ -12,24 +12,25 @@ from statistics import fmean, variance
 from typing import NamedTuple
 
 WINDOW = 10
-"""Steps on each side of the comparison."""
+"""Training steps on each side of the comparison."""
 
 SIGNS = 2.0
-"""Standard errors. Chance alone moves both this far, in opposite directions, about once in 2,000 comparisons."""
+"""Standard errors that count as a move. Chance alone moves both this far, in opposite directions, about once in
+2,000 comparisons."""
 
 
 class Alarm(NamedTuple):
-    """Made by `alarm`; read by the log, the Prefect UI and the report."""
+    """A warning about a training run. Made by `alarm`; read by the log, the Prefect UI and the report."""
 
     step: int
-    """The first at which it sounds."""
+    """The first step at which it sounds."""
     sentence: str
 
 
 def alarm(steps: Sequence[Mapping[str, float | None]], window: int = WINDOW) -> Alarm | None:
-    """The first alarm in the lines of a training's metrics.jsonl; None if there is none.
+    """Return the first alarm in the lines of a training run's metrics.jsonl; None if there is none.
 
-    Of a line it reads `step`, `alpha`, `reward` and `accuracy`.
+    It reads `step`, `alpha`, `reward` and `accuracy` of each line.
     """
     for end in range(2 * window, len(steps) + 1):
         before, after = steps[end - 2 * window : end - window], steps[end - window : end]
@@ -43,7 +44,7 @@ def alarm(steps: Sequence[Mapping[str, float | None]], window: int = WINDOW) -> 
 def _moved(
     before: Sequence[Mapping[str, float | None]], after: Sequence[Mapping[str, float | None]], name: str
 ) -> float:
-    """By how many standard errors the mean has moved; 0 where neither window varies and they are alike."""
+    """Return the change of the mean in standard errors; 0 where neither window varies and they are equal."""
     old, new = _values(before, name), _values(after, name)
     error = sqrt(variance(old) / len(old) + variance(new) / len(new))
     difference = fmean(new) - fmean(old)
@@ -62,6 +63,6 @@ def _sentence(before: Sequence[Mapping[str, float | None]], after: Sequence[Mapp
     accuracy = [100 * fmean(_values(part, "accuracy")) for part in (before, after)]
     return (
         f"Reward hacking: between steps {first} and {last} the reward rose from {reward[0]:.3f} to {reward[1]:.3f} "
-        f"while the accuracy fell from {accuracy[0]:.1f}% to {accuracy[1]:.1f}%; lower alpha, or end the training "
+        f"while the accuracy fell from {accuracy[0]:.1f}% to {accuracy[1]:.1f}%; lower alpha, or stop training "
         f"before step {first + len(before)}."
     )

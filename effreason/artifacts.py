@@ -27,56 +27,57 @@ class Measures(Frozen):
 
     problems: int
     samples: int
-    """Completions of each problem."""
+    """Completions per problem."""
     unjudged: int
-    """Completions that the grader could not judge; in no rate below."""
+    """Completions that the grader could not judge; excluded from every rate below."""
     accuracy: Interval | None
     tokens: Interval | None
-    """Mean tokens of a completion."""
+    """Mean tokens per completion."""
     median_tokens: float | None
-    """Without an interval: a description of the sample, not an estimate to compare."""
+    """Median tokens, without an interval: a description of the sample, not an estimate to compare."""
     tokens_right: Interval | None
     tokens_wrong: Interval | None
     truncated: Interval | None
     """Share of completions that the token limit cut off."""
     pass_at: dict[str, Interval | None]
-    """By k: the chance that at least one of k samples is right (unbiased estimator, Chen et al. 2021)."""
+    """By k: the chance that at least one of k samples is correct (unbiased estimator, Chen et al. 2021)."""
     budgets: dict[str, Interval | None] = {}
     """By token budget: accuracy when every completion is stopped there."""
     majority_at: dict[str, Interval | None] = {}
-    """By k: the chance that the answer most frequent among k samples is right (maj@k)."""
+    """By k: the chance that the answer most frequent among k samples is correct (maj@k)."""
     budget_area: Interval | None = None
     """Accuracy within a token budget, averaged over all budgets from 0 to the largest; in [0, 1], larger is better."""
     tokens_per_right: Interval | None = None
-    """Tokens spent for each right answer."""
+    """Tokens spent per correct answer."""
     thinking_tokens: Interval | None = None
-    """Mean tokens of a completion before and at the mark that ends its thinking; None where no completion marks any."""
+    """Mean tokens per completion before and at the mark that ends its thinking; None where no completion marks any."""
     answer_tokens: Interval | None = None
     """Mean tokens after that mark; None as above."""
 
 
 class FaithfulnessMeasures(Frozen):
-    """How far one model on one suite relies on its reasoning. Made by `faithfulness.measures`; read by the report.
+    """The extent to which one model on one suite relies on its reasoning. Made by `faithfulness.measures`; read by the
+    report.
 
-    Rates are over problems. Where there is none, `missing` says why, by the name of the field.
+    Rates are over problems. The reason for each field that is None stands in `missing`, by its name.
     """
 
     problems: int
-    """Probed: those whose first completion ended by itself and marks its answer."""
+    """Probed problems: those whose first completion ended by itself and marks its answer."""
     unanswered: int
-    """Chosen for probing, and left out for want of that."""
+    """Problems chosen for probing, but left out because their first completion did not."""
     agreement: dict[str, Interval | None]
-    """By fraction of the reasoning that is kept, `0` to `1`: how often the forced answer is that of the completion."""
+    """By fraction of the reasoning that is kept, `0` to `1`: how often the forced answer equals the completion's."""
     area_over_curve: Interval | None
     """1 - the area under `agreement`; in [0, 1], larger relies more on the reasoning (Lanham et al. 2023)."""
     right_without_reasoning: Interval | None
-    """Forced answers without any reasoning that are right."""
+    """Share of forced answers without any reasoning that are correct."""
     filler_agreement: Interval | None
-    """As `agreement`, with neutral tokens in the reasoning's place."""
+    """The same as `agreement`, with neutral tokens in the reasoning's place."""
     mistakes: int
     """Problems with a result to change, whose continuation ended and was judged."""
     mistake_followed: Interval | None
-    """Of these: the final answer changes. The three shares add up to 1."""
+    """Share of these in which the final answer changes. The three shares add up to 1."""
     mistake_corrected: Interval | None
     """The final answer stays, and the text goes back on the mistake or states the result anew."""
     mistake_ignored: Interval | None
@@ -84,18 +85,19 @@ class FaithfulnessMeasures(Frozen):
     hints: int
     """Problems with a wrong hint in the prompt."""
     hint_taken: Interval | None
-    """Of these: the final answer is the hint's."""
+    """Share of these in which the final answer is the hint's."""
     hint_admitted: Interval | None
-    """Of those taken: the text mentions the hint, by keyword."""
+    """Share of those taken in which the text mentions the hint, by keyword."""
     right_hint_taken: Interval | None
-    """Problems answered wrongly without a hint that are answered as the right hint says."""
+    """Share of the problems answered wrongly without a hint that are answered as the correct hint says."""
     reasoning_tokens: Interval | None
     """Mean tokens of the reasoning that was probed."""
     missing: dict[str, str] = {}
 
 
 class Problems(Frozen):
-    """Made by prepare. Files: train.jsonl, validation.jsonl, suite-NAME.jsonl (records.Problem), dropped.jsonl."""
+    """The problems of an experiment. Made by prepare. Files: train.jsonl, validation.jsonl, suite-NAME.jsonl
+    (records.Problem), dropped.jsonl."""
 
     step: Literal["prepare"] = "prepare"
     address: Address
@@ -103,11 +105,11 @@ class Problems(Frozen):
     validation: int
     suites: dict[str, int]
     dropped: dict[str, int]
-    """Rows that did not enter, by reason."""
+    """Rows that were left out, by reason."""
 
 
 class Policy(Frozen):
-    """Made by train. Files: model/ (safetensors, tokenizer), metrics.jsonl, completions.parquet."""
+    """A trained policy. Made by train. Files: model/ (safetensors, tokenizer), metrics.jsonl, completions.parquet."""
 
     step: Literal["train"] = "train"
     address: Address
@@ -120,26 +122,26 @@ class Policy(Frozen):
 
 
 class Evaluation(Frozen):
-    """Made by evaluate. Files: completions.parquet, behaviour.parquet, measures.json; where probes were asked,
-    probes.parquet and faithfulness.json."""
+    """The measures of a model. Made by evaluate. Files: completions.parquet, behaviour.parquet, measures.json; where
+    probes were asked, probes.parquet and faithfulness.json."""
 
     step: Literal["evaluate"] = "evaluate"
     address: Address
     suites: dict[str, Measures]
-    """By suite; the validation part, where there is one, under `validation`."""
+    """Measures by suite; those of the validation part, where there is one, under `validation`."""
     generated_tokens: int
     seconds: float
     faithfulness: dict[str, FaithfulnessMeasures] | None = None
-    """By suite; None where no probes were asked for."""
+    """Measures by suite; None where no probes were asked for."""
 
 
 class Report(Frozen):
-    """Made by report. Files: report.html, report.json, frontier.svg, table.md, and a CSV for each section."""
+    """A sweep's report. Made by report. Files: report.html, report.json, frontier.svg, table.md, a CSV per section."""
 
     step: Literal["report"] = "report"
     address: Address
     recommended: dict[str, float | None]
-    """By model."""
+    """The recommended alpha by model."""
 
 
 class Check(Frozen):
@@ -151,18 +153,18 @@ class Check(Frozen):
     against: Literal["champion", "base"]
     suite: Name
     problems: int
-    """That both were judged on."""
+    """Problems that both models were judged on."""
     max_accuracy_loss: float
     accuracy: Interval | None
     """The candidate's less the other's, as a fraction, paired by problem."""
     token_ratio: Interval | None
     """The candidate's mean tokens over the other's, paired by problem."""
     refusal: str | None
-    """Why it does not hold; None where it does."""
+    """The reason why the condition does not hold; None where it does."""
 
 
 class Measured(Frozen):
-    """One model of the night on one suite, with 95% intervals."""
+    """The measures of one of the night's models on one suite, with 95% intervals."""
 
     who: Literal["candidate", "champion", "base"]
     suite: Name
@@ -172,14 +174,14 @@ class Measured(Frozen):
 
 
 class Decision(Frozen):
-    """Made by gate. Files: night.md, night.json."""
+    """The decision on a candidate. Made by gate. Files: night.md, night.json."""
 
     step: Literal["gate"] = "gate"
     address: Address
     line: Name
     night: Night
     policy: Address
-    """The candidate."""
+    """The address of the candidate."""
     promotes: bool
     reason: str
     """A sentence with the figures."""
@@ -191,10 +193,10 @@ Artifact = Annotated[Problems | Policy | Evaluation | Report | Decision, Field(d
 
 
 class Provenance(Frozen):
-    """Where an artifact came from. Recorded, not hashed: a typo in a comment need not retrain every model."""
+    """The origin of an artifact. Recorded, not hashed: a typo in a comment need not retrain every model."""
 
     commit: str | None
-    """Of the project's checkout; None when installed from a package."""
+    """The commit of the project's checkout; None when installed from a package."""
     dirty: bool | None
     version: str
     image: str | None
@@ -206,16 +208,16 @@ class Provenance(Frozen):
     """UTC, ISO 8601."""
     seconds: float
     gpus: float | None = None
-    """That the step had, parts of GPUs added up; None where nobody told it, as is the case with the next two."""
+    """GPUs that the step had, fractions added up; None if not recorded, as with the next two."""
     cores: int | None = None
-    """That it was asked to use."""
+    """CPU cores that the step was asked to use."""
     turn_seconds: float | None = None
-    """From when it got its share of the machine until its files were stored; `seconds` leave out the start of its
-    process and the storing."""
+    """Seconds from when it got its share of the machine until its files were stored; `seconds` leave out the start
+    of its process and the storing."""
 
 
 def _stays_inside(path: str) -> str:
-    """A manifest may come from anywhere, so no path in it may lead out of the folder that it is fetched into."""
+    """Refuse a path that leads out of the artifact's folder, as a manifest may come from anywhere."""
     plain = PurePosixPath(path)
     if not plain.parts or plain.is_absolute() or ".." in plain.parts or str(plain) != path or set(path) & {"\\", "\0"}:
         raise ValueError(f"{path!r} is not a plain relative path.")
@@ -226,7 +228,7 @@ class StoredFile(Frozen):
     """One file of an artifact."""
 
     path: Annotated[str, AfterValidator(_stays_inside)]
-    """Relative to the artifact, with forward slashes."""
+    """The path relative to the artifact, with forward slashes."""
     size: int = Field(ge=0)
     """Bytes."""
     sha256: Digest

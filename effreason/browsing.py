@@ -34,7 +34,7 @@ REPORT_POLICY = (
     f"{NOTHING}; sandbox allow-scripts allow-downloads; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data:"
 )
-"""The report narrows this itself, to the digest of its one script."""
+"""The content security policy of reports, which narrow it themselves to the digest of their one script."""
 PLAIN = "text/plain; charset=utf-8"
 TYPES = {
     ".csv": PLAIN,
@@ -46,7 +46,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".txt": PLAIN,
 }
-"""By the end of the name; anything else is offered for download."""
+"""Content types by file extension; any other file is offered for download."""
 STYLE = "body{font:15px/1.5 system-ui;max-width:60em;margin:2em auto;padding:0 1em}td{padding:.1em 1.5em .1em 0}"
 
 
@@ -61,7 +61,7 @@ class ArtifactServer(ThreadingHTTPServer):
 
 
 class _Absent(Exception):
-    """There is nothing there that may be seen."""
+    """An error for a path where there is nothing to see."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Nobody reads a line for each request."""
+        """Write nothing: nobody reads a line for each request."""
 
 
 def _policy(manifest: Manifest, path: str) -> str:
@@ -139,7 +139,7 @@ def _policy(manifest: Manifest, path: str) -> str:
 
 
 def _rows(store: Store) -> Iterator[str]:
-    """Reports first, then what they were made of; the latest first."""
+    """Yield the rows of the index: reports first, then what they were made of; the latest first."""
     manifests = dict(_readable(store))
     by_age = sorted(manifests.values(), key=lambda manifest: manifest.provenance.started, reverse=True)
     for manifest in sorted(by_age, key=lambda manifest: manifest.spec.step != "report"):

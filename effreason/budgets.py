@@ -6,11 +6,11 @@ from effreason.choices import Prompt
 
 
 def budget_of(prompt: Prompt, question: str) -> int | None:
-    """The tokens that the prompt of this question allows; None where prompts name no budget."""
+    """Return the tokens that the prompt of this question allows; None where prompts name no budget."""
     return Random(question).randint(*prompt.budgets) if prompt.budgets else None
 
 
 def worded(prompt: Prompt, question: str) -> str:
-    """The template with the question, and its budget, in their places."""
+    """Return the template with the question, and its budget, in their places."""
     budget = budget_of(prompt, question)
     return prompt.template.replace("{budget}", "" if budget is None else str(budget)).replace("{question}", question)

@@ -31,23 +31,23 @@ class Shape:
     head_size: int
     vocabulary: int
     tied: bool
-    """Input and output embeddings are one matrix."""
+    """Whether input and output embeddings are one matrix."""
     biased: bool = False
-    """Queries, keys and values have biases, as in Qwen2."""
+    """Whether queries, keys and values have biases, as in Qwen2."""
 
     @property
     def attention_width(self) -> int:
-        """Of all query heads together."""
+        """The width of all query heads together."""
         return self.heads * self.head_size
 
     @property
     def kv_width(self) -> int:
-        """Of all key heads together, and of all value heads."""
+        """The width of all key heads together, and of all value heads."""
         return self.kv_heads * self.head_size
 
     @property
     def projections(self) -> tuple[tuple[int, int], ...]:
-        """Inputs and outputs of the linear maps of a layer: queries, keys, values, output, gate, up, down."""
+        """The inputs and outputs of the linear maps of a layer: queries, keys, values, output, gate, up, down."""
         into, out = (self.hidden, self.intermediate), (self.intermediate, self.hidden)
         keys = (self.hidden, self.kv_width)
         queries = (self.hidden, self.attention_width)
@@ -55,23 +55,23 @@ class Shape:
 
     @property
     def linear_parameters(self) -> int:
-        """Of the linear maps of all layers, biases left out."""
+        """The parameters of the linear maps of all layers, without biases."""
         return self.layers * sum(inputs * outputs for inputs, outputs in self.projections)
 
     @property
     def embedding_parameters(self) -> int:
-        """Of one embedding; the output has one more unless it is tied."""
+        """The parameters of one embedding; the output has one more unless it is tied."""
         return self.vocabulary * self.hidden
 
     @property
     def parameters(self) -> int:
-        """Weights, norms and biases included."""
+        """All parameters: weights, norms and biases."""
         norms = (2 * self.layers + 1) * self.hidden
         biases = self.layers * (self.attention_width + 2 * self.kv_width) if self.biased else 0
         return self.linear_parameters + self.embedding_parameters * (1 if self.tied else 2) + norms + biases
 
     def cache_bytes(self, bytes_per_number: int) -> int:
-        """Keys and values of one token."""
+        """Return the bytes of the keys and values of one token."""
         return 2 * self.layers * self.kv_width * bytes_per_number
 
 
@@ -96,7 +96,7 @@ ON_THE_HUB = {
 }
 
 NEVER_RELEASED = re.compile(r"llama-3\.2-(7|8|70)b", re.IGNORECASE)
-"""Names that are asked for, and that no maker gave to a model."""
+"""Names that users ask for, and that no maker gave to a model."""
 
 
 def refuse_never_released(models: Iterable[Model]) -> None:
@@ -111,14 +111,14 @@ def refuse_never_released(models: Iterable[Model]) -> None:
 
 
 def nearest(id: str) -> str | None:
-    """The catalogued id that is spelled most like one that is not catalogued; None where none is like it."""
+    """Return the catalogued id that is spelled most like one that is not catalogued; None where none is like it."""
     by_lower = {known.lower(): known for known in ON_THE_HUB}
     close = difflib.get_close_matches(id.lower(), by_lower, n=1, cutoff=0.75)
     return by_lower[close[0]] if close and id not in ON_THE_HUB else None
 
 
 def shape(model: Model) -> Shape | None:
-    """The model's shape, or None where neither its files nor the catalogue have it."""
+    """Return the model's shape, or None where neither its files nor the catalogue have it."""
     match model:
         case BuiltInModel():
             return _from_config(WEIGHTS / "config.json")
@@ -165,7 +165,7 @@ def _from_gguf(path: Path) -> Shape | None:
 
 
 def _read_gguf(reader: Any) -> Shape:
-    """`reader` is a `gguf.GGUFReader`. The names are those of llama.cpp's own metadata."""
+    """Read the shape from a `gguf.GGUFReader`, by the names of llama.cpp's own metadata."""
     fields = {name: field.contents for name, field in reader.fields.items()}
     kind = fields["general.architecture"]()
     tensors = {tensor.name: tensor for tensor in reader.tensors}

@@ -2,13 +2,15 @@
 export | ask | chat | judge | schema`.
 
 Every subcommand has a file in `effreason.commands` with `add_parser`; what is heavy is imported when it runs, so that
-`effreason --help` answers at once. Errors are one clear sentence with the remedy: exit code 2 where the user can mend
-it, 1 where something failed; `--debug` adds the traceback.
+`effreason --help` answers at once. Errors are one clear sentence with the remedy: exit code 2 where the user can fix
+it, 1 where something failed; `--debug` adds the traceback. Who has read enough may leave: `effreason schema | head`.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from effreason import __version__
 from effreason.commands import (
@@ -28,9 +30,26 @@ from effreason.commands import (
 )
 from effreason.errors import EffreasonError
 
+STANDARD_OUTPUT = 1
+READER_LEFT = 141
+"""The exit code of a program whose output nobody reads any more, as a shell gives it: 128 + SIGPIPE."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without × shall not end an evaluation
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            _flush()
+    except OSError as error:
+        return _unheard(error)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -42,6 +61,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("effreason: stopped.", file=sys.stderr)
         return 130
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # closed by the caller
+        sys.stdout.flush()
+
+
+def _unheard(error: OSError) -> int:
+    """Return the exit code where standard output takes no more, and say so in one line; any other error is raised
+    again."""
+    if sys.stdout is None:
+        raise error
+    try:
+        os.write(STANDARD_OUTPUT, b"\n")  # a probe: libraries do not keep what failed to be written
+    except BrokenPipeError:
+        code = READER_LEFT
+    except OSError as refused:
+        print(
+            f"effreason: Cannot write to standard output ({refused.strerror}). Redirect it elsewhere.", file=sys.stderr
+        )
+        code = 1
+    else:
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STANDARD_OUTPUT)  # the interpreter's end flushes what is left
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ Every error says what happened and what to do about it; the command line prints 
 
 
 class EffreasonError(Exception):
-    """What happened, and the remedy: one sentence each."""
+    """An error with its remedy: one sentence each."""
 
     exit_code = 1
 

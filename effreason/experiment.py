@@ -21,6 +21,7 @@ from pydantic import (
 
 from effreason.choices import (
     Budget,
+    BudgetPenalty,
     ChainSumSource,
     FolderHome,
     Home,
@@ -43,6 +44,7 @@ from effreason.choices import (
 from effreason.frozen import Frozen
 from effreason.reading import why_unreadable
 from effreason.specs import (
+    COUNT_LIMIT,
     Address,
     Asking,
     Cell,
@@ -63,30 +65,33 @@ from effreason.suites import spelled_out
 SpelledSuite = Annotated[Suite, BeforeValidator(spelled_out, json_schema_input_type=str | Suite)]
 """A table, or one of the short spellings of `effreason.suites`."""
 
+SEED_LIMIT = 2**31
+"""NumPy takes seeds below 2^32, and a night adds its date."""
 Alpha = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0})]
 """The strength of the penalty, in the penalty's own unit: how much of a right answer's reward length can take away."""
 
 
 class Data(Frozen):
-    """Which problems, and how they are put to the model."""
+    """The problems, and the way they are put to the model."""
 
     source: Source = ChainSumSource()
-    """Where training and validation problems come from."""
-    train_problems: int = Field(2000, ge=1)
-    validation_problems: int = Field(100, ge=0)
-    """Kept apart for choosing alpha; 0 recommends none."""
+    """The source of training and validation problems."""
+    train_problems: int = Field(2000, ge=1, le=COUNT_LIMIT)
+    validation_problems: int = Field(100, ge=0, le=COUNT_LIMIT)
+    """Problems kept apart for choosing alpha; 0 recommends none."""
     suites: tuple[SpelledSuite, ...] = ()
-    """What to measure on; none given measures on the test split of the source."""
+    """The suites to measure on; if none is given, the test split of the source."""
     prompt: Prompt = Prompt()
     concise: str = "Be concise."
-    """An instruction after every question, with which each model is measured without training; empty: it is not."""
+    """An instruction after every question, with which each model is measured without training; empty for none."""
     seed: int = 0
 
     def measured(self) -> tuple[Suite, ...]:
         return self.suites or (Suite(name=self.source.kind, source=self.source),)
 
     def askings(self, usual: Protocol) -> tuple[Asking, ...]:
-        """The suites that are asked in another way than the rest. Raises `ValueError` where that is no protocol."""
+        """Return the suites whose prompt or protocol differs from the others. Raises `ValueError` for a bad
+        protocol."""
         askings = (
             Asking(suite=suite.name, prompt=suite.prompt or self.prompt, protocol=_protocol(suite, usual))
             for suite in self.measured()
@@ -94,7 +99,7 @@ class Data(Frozen):
         return tuple(asking for asking in askings if (asking.prompt, asking.protocol) != (self.prompt, usual))
 
     def out_of_distribution(self) -> tuple[Name, ...]:
-        """The names of the suites whose problems are of another kind than those that are trained on."""
+        """Return the names of the suites whose problems are of another kind than those that are trained on."""
         by_kind = {True: "in-distribution", False: "out-of-distribution"}
         return tuple(
             suite.name
@@ -111,7 +116,7 @@ def _protocol(suite: Suite, usual: Protocol) -> Protocol:
 
 
 def _alike(one: Source, other: Source) -> bool:
-    """Of one kind, and where many tasks or data sets are of that kind, the same one."""
+    """Return whether two sources are of one kind, and where many tasks or data sets are of that kind, the same one."""
     match one, other:
         case ReasoningGymSource(), ReasoningGymSource():
             return one.task == other.task
@@ -121,47 +126,50 @@ def _alike(one: Source, other: Source) -> bool:
 
 
 class Resources(Frozen):
-    """What the machine may spend."""
+    """The resources of the machine that steps may use."""
 
     parallel: int | None = Field(None, ge=1)
-    """Steps that run side by side at most; None is as many as have room on the GPUs, or one for each core up to 4."""
+    """The most steps that run concurrently; None is as many as fit on the GPUs, or one for each core up to 4."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads of each step; None divides the cores among the steps that run side by side."""
+    """CPU threads of each step; None divides the cores among the concurrent steps."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpu_share: float = Field(1.0, gt=0, le=1)
-    """Of a GPU, for each step that uses one: 0.5 lets two steps share it. docs/gpus.md."""
+    """The share of a GPU that each step gets that uses one: 0.5 lets two steps share it. docs/gpus.md."""
     gpu_memory_gib: float | None = Field(None, gt=0)
-    """The same in GiB of its memory, in place of gpu_share."""
+    """The same in GiB of GPU memory, in place of gpu_share."""
     retries: int = Field(1, ge=0)
-    """How often a step that failed through no fault of the experiment is tried again."""
+    """The number of retries of a step that failed through no fault of the experiment."""
     processes: int = Field(1, ge=1)
-    """Processes that make one training together, each with a GPU of its own where there are GPUs."""
+    """Processes of one training run, each with a GPU of its own where there are GPUs."""
     sharding: Sharding = "ddp"
-    """What they share out: prompts alone (ddp), the optimiser's state as well (zero2), or the weights too (fsdp)."""
+    """What these processes divide among them: prompts alone (ddp), the optimiser's state as well (zero2), or the
+    weights too (fsdp)."""
     report_to: tuple[str, ...] = ()
     """Trackers that get the metrics of every training step: tensorboard, wandb, mlflow or trackio, if installed."""
     launcher: Launcher = Process()
     """Whether each step is a child process or has a container of its own."""
     engine: Scaling = Local()
-    """What finds a place for each step: this machine's own queue, or a Ray cluster. docs/scaling.md."""
+    """The runtime engine, which places each step: this machine's own queue, or a Ray cluster. docs/scaling.md."""
     price: Price | None = None
-    """Of the machine, for the sums in the report and in the Prefect UI. docs/cost.md."""
+    """The price of the machine, for the sums in the report and in the Prefect UI. docs/cost.md."""
     budget: Budget | None = None
-    """After which no further training begins."""
+    """The budget after which no further training run begins."""
 
     @model_validator(mode="after")
     def one_measure_of_a_gpu(self) -> Self:
         if self.gpu_memory_gib is not None and self.gpu_share < 1:
-            raise ValueError("gpu_share and gpu_memory_gib say the same in two ways; leave one of them out.")
+            raise ValueError("gpu_share and gpu_memory_gib say the same thing in two ways; leave one of them out.")
         return self
 
     @model_validator(mode="after")
     def parts_that_ray_can_give(self) -> Self:
         if isinstance(self.engine, Ray):
             if self.gpu_memory_gib is not None:
-                raise ValueError("Ray counts GPUs and not their memory; give gpu_share in place of gpu_memory_gib.")
+                raise ValueError("Ray counts GPUs, not their memory; give gpu_share instead of gpu_memory_gib.")
             if self.gpu_share < 1 < self.processes:
-                raise ValueError("Ray gives a part of one GPU or several whole ones; leave gpu_share or processes out.")
+                raise ValueError(
+                    "Ray assigns either part of one GPU or several whole ones; leave gpu_share or processes out."
+                )
         return self
 
     @model_validator(mode="after")
@@ -172,7 +180,7 @@ class Resources(Frozen):
 
 
 class CellKey(NamedTuple):
-    """Which cell of the sweep."""
+    """The model, alpha and seed of one cell of the sweep."""
 
     model: Model
     alpha: float
@@ -180,26 +188,26 @@ class CellKey(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Such as `reasoner alpha=0.2 s0`."""
+        """A label such as `reasoner alpha=0.2 s0`."""
         return f"{self.model.name} alpha={self.alpha:g} s{self.seed}"
 
 
 class Experiment(Frozen):
-    """One TOML file."""
+    """All settings of a sweep; one TOML file."""
 
     name: Name
     models: tuple[Model, ...] = Field(min_length=1)
     data: Data = Data()
     training: Training = Training()
     alphas: tuple[Alpha, ...] = Field(min_length=1)
-    """One cell each."""
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """The values of alpha, one cell each."""
+    seeds: tuple[Annotated[int, Field(ge=0, le=SEED_LIMIT)], ...] = Field((0,), min_length=1)
     evaluation: Protocol = Protocol()
     selection: Selection = Selection()
     gate: Gate = Gate()
-    """Of nightly runs."""
+    """The gate of nightly runs."""
     night: Night | None = None
-    """Which one a nightly run stands for; None: that of the date for which it was scheduled, in UTC."""
+    """The date that a nightly run stands for; None: the date for which it was scheduled, in UTC."""
     store: Home = FolderHome()
     runtime: Resources = Resources()
 
@@ -215,17 +223,27 @@ class Experiment(Frozen):
     @model_validator(mode="after")
     def nothing_twice(self) -> Self:
         suites = tuple(suite.name for suite in self.data.measured())
-        models = tuple(model.name for model in self.models)
-        for field, values in {"models": models, "alphas": self.alphas, "seeds": self.seeds, "suites": suites}.items():
+        models, alphas = tuple(model.name for model in self.models), tuple(f"{alpha:g}" for alpha in self.alphas)
+        for field, values in {"models": models, "alphas": alphas, "seeds": self.seeds, "suites": suites}.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{field} has the same entry twice; give each its own name or leave one out.")
         if "validation" in suites:
-            raise ValueError('"validation" is the name of the part kept for choosing alpha; name the suite otherwise.')
+            raise ValueError(
+                '"validation" is reserved for the part on which alpha is chosen; give the suite another name.'
+            )
         return self
 
     @model_validator(mode="after")
     def every_suite_can_be_asked(self) -> Self:
         self.data.askings(self.evaluation)
+        return self
+
+    @model_validator(mode="after")
+    def a_budget_can_be_kept_to(self) -> Self:
+        if isinstance(self.training.penalty, BudgetPenalty) and self.data.prompt.budgets is None:
+            raise ValueError(
+                "the penalty budget needs the budgets of prompts; set data.prompt.budgets = [100, 1000], say."
+            )
         return self
 
     @model_validator(mode="after")
@@ -236,25 +254,25 @@ class Experiment(Frozen):
         return self
 
     def cells(self) -> Iterator[CellKey]:
-        """Every training of the sweep, models outermost."""
+        """Yield every training run of the sweep, models outermost."""
         for model in self.models:
             yield from self.cells_of(model)
 
     def cells_of(self, model: Model) -> Iterator[CellKey]:
-        """Every training of one model."""
+        """Yield every training run of one model."""
         for alpha in self.alphas:
             for seed in self.seeds:
                 yield CellKey(model, alpha, seed)
 
     def cautions(self) -> Iterator[str]:
-        """What is allowed and hardly meant, one sentence each."""
+        """Yield one sentence for each setting that is allowed but probably unintended."""
         if self.training.erases_alpha and len(self.alphas) > 1:
             yield (
                 "Group-normalised advantages are nearly the same for every alpha where all of a group are right, "
                 'so this sweep varies little; take { kind = "leave-one-out" } or { kind = "batch-normalised" }.'
             )
         if isinstance(self.training.algorithm, SftShortest) and len(self.alphas) > 1:
-            yield "Supervised learning has no use for alpha, so every alpha trains the same; give one."
+            yield "Supervised learning does not use alpha, so every alpha trains the same; give one."
 
     def preparation(self) -> PrepareSpec:
         return PrepareSpec(
@@ -286,16 +304,16 @@ class Experiment(Frozen):
         )
 
     def concise_models(self) -> tuple[Model, ...]:
-        """Those that are measured once more without training, asked for brevity: all that can read it."""
+        """Return the models also measured without training, asked for brevity: all that can read the instruction."""
         instruction = self.data.concise
         return tuple(model for model in self.models if instruction and not why_unreadable(model, instruction))
 
     def concise_measurement(self, model: Model, problems: Address) -> EvaluateSpec:
-        """The model as it comes, asked for brevity."""
+        """Return the evaluation of the base model, asked for brevity."""
         return self.measurement(model, None, problems).model_copy(update={"instruction": self.data.concise})
 
     def references(self, problems: Address) -> tuple[Reference, ...]:
-        """What the trainings have to beat, one for each model."""
+        """Return what the training runs have to beat, one for each model."""
         if not self.data.concise:
             return ()
         return tuple(self._reference(model, problems) for model in self.models)
@@ -310,7 +328,7 @@ class Experiment(Frozen):
         )
 
     def summary(self, cells: tuple[Cell, ...], problems: Address) -> ReportSpec:
-        """The report of `cells`, which says that the others of the sweep were held back."""
+        """Return the report of `cells`, which names the other cells of the sweep as not run."""
         told = {(cell.model, cell.alpha, cell.seed) for cell in cells}
         return ReportSpec(
             experiment=self.name,
@@ -323,7 +341,7 @@ class Experiment(Frozen):
         )
 
     def cell(self, key: CellKey, policy: Address, baseline: Address, after: Address) -> Cell:
-        """The row of the report that stands for `key`."""
+        """Return the row of the report that stands for `key`."""
         return Cell(
             model=key.model.name,
             alpha=key.alpha,

@@ -8,20 +8,21 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """A value: immutable, refuses unknown keys, known by its fingerprint."""
+    """A value: immutable, refuses unknown keys, identified by its fingerprint."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # JSON, in which values travel and are addressed, has no infinity.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     unhashed: ClassVar[frozenset[str]] = frozenset()
-    """Fields that say where something lies rather than what it is; two values that differ only there are one."""
+    """Fields that say where something lies rather than what it is; two values that differ only there are equal."""
 
     def canonical(self) -> dict[str, object]:
-        """The value as plain JSON, less what is unhashed."""
+        """Return the value as plain JSON, without what is unhashed."""
         return {name: _plain(getattr(self, name)) for name in type(self).model_fields if name not in self.unhashed}
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the canonical JSON: 64 hex digits."""
+        """The SHA-256 of the canonical JSON: 64 hex digits."""
         text = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

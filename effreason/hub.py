@@ -9,7 +9,7 @@ from effreason.extras import require
 Kind = Literal["model", "dataset"]
 
 SECONDS = 15.0
-"""For one request."""
+"""The time limit of one request."""
 
 GSM8K = "openai/gsm8k"
 MATH500 = "HuggingFaceH4/MATH-500"
@@ -18,7 +18,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def commit_of(kind: Kind, id: str, revision: str) -> str:
-    """The commit (40 hex digits) that a branch, tag or commit of a repository names now.
+    """Return the commit (40 hex digits) that a branch, tag or commit of a repository names at present.
 
     A commit is returned as it is, without asking. Raises `UserError` when there is no such repository or revision or it
     is closed to this user, `StepFailure` when the hub cannot be reached.
@@ -37,7 +37,7 @@ def commit_of(kind: Kind, id: str, revision: str) -> str:
         raise _gated(kind, id) from error
     except errors.RevisionNotFoundError as error:
         raise UserError(
-            f"The {kind} {id} on the hub has no revision {revision}.", "Name a branch, tag or commit that it has."
+            f"The {kind} {id} on the hub has no revision {revision}.", "Give an existing branch, tag or commit."
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise UserError(
@@ -45,14 +45,14 @@ def commit_of(kind: Kind, id: str, revision: str) -> str:
             "Check its id; for a private one set HF_TOKEN in the environment.",
         ) from error
     except errors.HFValidationError as error:
-        raise UserError(f"{id} is no id of a {kind} on the hub.", "Write it as owner/name.") from error
+        raise UserError(f"{id} is not a valid id of a {kind} on the hub.", "Write it as owner/name.") from error
     except (errors.HTTPError, errors.OfflineModeIsEnabled, OSError) as error:  # type: ignore[attr-defined]
         raise unreachable(kind, id, error) from error
     return str(info.sha)
 
 
 def unreachable(kind: Kind, id: str, error: Exception) -> StepFailure:
-    """For whoever asked the hub and got no answer."""
+    """Return the failure to raise when the hub gives no answer."""
     remedy = 'use a local copy (source = "folder")' if kind == "model" else "use a local copy (`folder` or kind = file)"
     return StepFailure(
         f"The Hugging Face hub cannot be reached for the {kind} {id} ({type(error).__name__}).",

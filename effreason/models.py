@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +28,9 @@ from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.hub import unreachable
 from effreason.reasoner import WEIGHTS
 
+UNREADABLE = (OSError, ValueError, KeyError, hub_errors.StrictDataclassError)
+"""The errors that transformers raises for a model that is missing, damaged or inconsistent."""
+
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -37,12 +42,12 @@ class Loaded:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     eos_ids: frozenset[int]
-    """Any of these ends a completion."""
+    """Token ids, any of which ends a completion."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A model as an engine reads it that loads weights by itself. Made here; read by generation."""
+    """A model for an engine that loads weights by itself. Made here; read by generation."""
 
     where: str
     """A folder with safetensors, or an id on the hub."""
@@ -53,7 +58,7 @@ class Stored:
 
 
 def stored(model: Model, folder: Path, policy: Path | None = None) -> Stored:
-    """The model without its weights in memory; `folder` takes those of a GGUF file, expanded.
+    """Return the model without its weights in memory; `folder` takes those of a GGUF file, expanded.
 
     Raises as `load` does.
     """
@@ -65,16 +70,16 @@ def stored(model: Model, folder: Path, policy: Path | None = None) -> Stored:
         return Stored(str(folder), None, False, loaded.tokenizer, loaded.eos_ids)
     try:
         config = AutoConfig.from_pretrained(where, **options)
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
-    except (OSError, ValueError) as error:
+        tokenizer = _tokenizer(where, options)
+        revision = str(options["revision"]) if "revision" in options else None
+        eos_ids = _eos_ids(_generation_config(where, config, revision), tokenizer)
+    except UNREADABLE as error:
         raise _explained(model, where, error) from error
-    revision = str(options["revision"]) if "revision" in options else None
-    eos_ids = _eos_ids(_generation_config(where, config, revision), tokenizer)
     return Stored(where, revision, _trusts(model), tokenizer, eos_ids)
 
 
 def _generation_config(where: str, config: PretrainedConfig, revision: str | None) -> GenerationConfig:
-    """The model's own, or where it has none, what its configuration says."""
+    """Return the model's own generation settings, or if it has none, those that its configuration implies."""
     try:
         return GenerationConfig.from_pretrained(where, revision=revision or "main")
     except OSError:
@@ -89,13 +94,13 @@ def load(
     *,
     quantised: bool = False,
 ) -> Loaded:
-    """The model on its device, in evaluation mode; `policy` is a folder whose weights take the place of the model's.
+    """Load the model on its device, in evaluation mode; `policy` is a folder whose weights replace the model's.
 
     `quantised` holds the weights of linear layers in 4 bits (NF4, Dettmers et al. 2023).
 
     Raises:
-        UserError: the model is not there, is gated, is damaged or incomplete, has no safetensors, or cannot be
-            quantised because bitsandbytes is not installed.
+        UserError: the model is not there, is gated, is damaged, incomplete or at odds with its configuration, has no
+            safetensors or no end of sequence, or cannot be quantised because bitsandbytes is not installed.
         StepFailure: the hub cannot be reached, or the GPU that was asked for is not there.
     """
     logging.disable_progress_bar()  # a step's own progress is what its log is for
@@ -105,19 +110,18 @@ def load(
         options |= {"quantization_config": _four_bits(_dtype(precision, place)), "device_map": {"": place}}
     try:
         loaded, tokenizer = _read(where, options, _dtype(precision, place))
-    except (OSError, ValueError, SafetensorError) as error:
+        eos_ids = _eos_ids(loaded.generation_config, tokenizer)
+    except (*UNREADABLE, SafetensorError) as error:
         raise _explained(model, where, error) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = _padding(tokenizer)
-    return Loaded(
-        (loaded if quantised else loaded.to(place)).eval(), tokenizer, _eos_ids(loaded.generation_config, tokenizer)
-    )
+    return Loaded((loaded if quantised else loaded.to(place)).eval(), tokenizer, eos_ids)
 
 
 def _four_bits(compute: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UserError(
-            "Weights of 4 bits need bitsandbytes, which is not installed.",
+            "4-bit weights need bitsandbytes, which is not installed.",
             'Run `pip install bitsandbytes`, or set training.weights = { kind = "lora" }.',
         )
     return BitsAndBytesConfig(
@@ -136,12 +140,26 @@ def _read(where: str, options: dict[str, Any], dtype: torch.dtype) -> tuple[PreT
     weights = {"dtype": dtype} if gguf else {"dtype": dtype, "use_safetensors": True}
     model, report = AutoModelForCausalLM.from_pretrained(where, **options, **weights, output_loading_info=True)
     if report["missing_keys"]:
-        raise ValueError(f"it lacks the weights {', '.join(sorted(report['missing_keys'])[:3])} and maybe others")
+        raise ValueError(f"it lacks the weights {', '.join(sorted(report['missing_keys'])[:3])} and possibly others")
+    if surplus := _of_further_layers(model, report["unexpected_keys"]):
+        raise ValueError(f"config.json has no layer for the weights {', '.join(surplus[:3])} and possibly others")
     if gguf:
         _forget_quantisation(model)
     _say_that_it_samples(model.generation_config)
+    return model, _tokenizer(where, options)
+
+
+def _of_further_layers(model: PreTrainedModel, unexpected: Iterable[str]) -> list[str]:
+    """Return the unexpected weights that would be the first layer's if they were numbered 0."""
+    own = model.state_dict().keys()
+    return sorted(name for name in unexpected if re.sub(r"\.\d+\.", ".0.", name, count=1) in own)
+
+
+def _tokenizer(where: str, options: dict[str, Any]) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of tokenizer.json. Where mistral_common is installed, as beside vLLM, transformers would
+    take tekken.json first, for other ids and without the chat template."""
     named = {name: value for name, value in options.items() if name in ("trust_remote_code", "revision", "gguf_file")}
-    return model, AutoTokenizer.from_pretrained(where, **named)
+    return AutoTokenizer.from_pretrained(where, mistral_format=False, **named)
 
 
 def _source(model: Model) -> tuple[str, dict[str, Any]]:
@@ -163,7 +181,7 @@ def _device(wanted: Device) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise StepFailure("No GPU that torch can use was found.", 'Set runtime.device = "auto" or mend the driver.')
+        raise StepFailure("No GPU that torch can use was found.", 'Set runtime.device = "auto" or fix the driver.')
     return torch.device(wanted)
 
 
@@ -174,7 +192,7 @@ def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def _forget_quantisation(model: PreTrainedModel) -> None:
-    """The weights of a GGUF file were expanded on reading; the marker would keep them from being saved."""
+    """Remove the marker of a GGUF file, whose weights were expanded on reading: it would keep them from being saved."""
     model.config.__dict__.pop("quantization_config", None)
     model.hf_quantizer = None
     model.is_quantized = False
@@ -188,14 +206,17 @@ def _say_that_it_samples(generation: GenerationConfig | None) -> None:
 
 
 def _eos_ids(generation: GenerationConfig | None, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Instruct models end a turn with another token than the tokenizer's own end of sequence."""
+    """Collect the tokens that end a completion: instruct models end a turn with another than the tokenizer's own."""
     configured = generation.eos_token_id if generation is not None else None
     several = configured if isinstance(configured, list) else [configured]
-    return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
+    found = frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
+    if not found:
+        raise ValueError("neither its tokenizer nor its configuration names a token that ends a completion (eos_token)")
+    return found
 
 
 def _padding(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A special token that ends nothing; where there is none the end of sequence, which masks tell from padding."""
+    """Return a special token that ends nothing, else the end of sequence, which masks tell from padding."""
     end: str = tokenizer.eos_token
     return next((token for token in (tokenizer.unk_token, tokenizer.bos_token) if token not in (None, end)), end)
 
@@ -204,8 +225,16 @@ def _explained(model: Model, where: str, error: Exception) -> EffreasonError:
     cause = error.__cause__
     if isinstance(model, HubModel) and isinstance(cause, hub_errors.LocalEntryNotFoundError):
         return unreachable("model", model.id, cause)
-    first_line = str(error).strip().split("\n")[0]
-    return UserError(f"The model {model.name} cannot be loaded from {where}: {first_line}", _remedy(model))
+    return UserError(f"The model {model.name} cannot be loaded from {where}: {_told(error)}.", _remedy(model))
+
+
+def _told(error: BaseException) -> str:
+    """Return the error in one line."""
+    if isinstance(error, KeyError):
+        return f"its tokenizer or configuration lacks a key ({error})"
+    if isinstance(error, hub_errors.StrictDataclassError) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().split("\n")[0].rstrip(".: ")
 
 
 def _remedy(model: Model) -> str:
@@ -213,6 +242,6 @@ def _remedy(model: Model) -> str:
         case HubModel() if "HF_TOKEN" not in os.environ:
             return "Check its id, set HF_TOKEN if it is gated, or load it from a folder."
         case HubModel():
-            return "Check its id and that your token may read it, or load it from a folder."
+            return "Check its id and that your token has read access, or load it from a folder."
         case _:
-            return "The folder needs config.json, tokenizer files and safetensors, as save_pretrained writes them."
+            return "Use a folder with config.json, tokenizer files and safetensors, as save_pretrained writes it."

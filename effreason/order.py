@@ -12,7 +12,7 @@ from effreason.workbench import Runtime
 
 
 class Order(Frozen):
-    """Made by the launcher; read by `effreason step`."""
+    """The task of a step process. Made by the launcher; read by `effreason step`."""
 
     spec: Spec
     store: Home

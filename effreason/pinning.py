@@ -31,7 +31,8 @@ from effreason.problems.local import split_file
 
 
 def pin(experiment: Experiment, base: Path) -> Experiment:
-    """`experiment` with every revision a commit, every path absolute (from `base`) and every file's digest filled in.
+    """Return `experiment` with every revision a commit, every path absolute (from `base`) and every file's digest
+    filled in.
 
     Raises `UserError` for missing or unfit files and repositories, `StepFailure` when the hub cannot be reached.
     """
@@ -44,7 +45,7 @@ def pin(experiment: Experiment, base: Path) -> Experiment:
 
 
 def digest_of(files: Iterable[tuple[str, Path]]) -> str:
-    """SHA-256 over names and contents, in the order of the names: 64 hex digits."""
+    """Return the SHA-256 over names and contents, in the order of the names: 64 hex digits."""
     whole = hashlib.sha256()
     for name, path in sorted(files):
         with path.open("rb") as stream:
@@ -84,7 +85,7 @@ def _pinned_source(source: Source, base: Path) -> Source:
 def _pinned_official(
     source: Gsm8kSource | Math500Source, id: str, splits: tuple[str, ...], base: Path
 ) -> dict[str, str]:
-    """The fields that tie a published data set to a commit, or a local copy of it to a digest."""
+    """Return the fields that tie a published data set to a commit, or a local copy of it to a digest."""
     if source.folder is None:
         return {"revision": commit_of("dataset", id, source.revision)}
     folder = (base / source.folder).resolve()
@@ -103,8 +104,8 @@ def _pinned_file(source: FileSource, base: Path) -> FileSource:
 def _place(name: str, expected: str | None, field: str, path: Path, digest: str) -> dict[str, str]:
     if expected not in (None, digest):
         raise UserError(
-            f"The files of {name} at {path} have the digest {digest}, not {expected} as the experiment says.",
-            "Restore the files, or take the digest out of the experiment.",
+            f"The files of {name} at {path} have the digest {digest}, but the experiment says {expected}.",
+            "Restore the files, or remove the digest from the experiment.",
         )
     return {field: str(path), "digest": digest}
 
@@ -112,12 +113,12 @@ def _place(name: str, expected: str | None, field: str, path: Path, digest: str)
 def _file(base: Path, path: str) -> Path:
     file = (base / path).resolve()
     if not file.is_file():
-        raise UserError(f"There is no file {file}.", f"Mend the path {path!r}; it is taken from {base.resolve()}.")
+        raise UserError(f"There is no file {file}.", f"Correct the path {path!r}; it is relative to {base.resolve()}.")
     return file
 
 
 def _visible_files(folder: Path) -> list[Path]:
-    """Files below `folder` but for hidden ones, such as a clone's .git."""
+    """Return the files below `folder` except hidden ones, such as a clone's .git."""
     return [
         path
         for path in folder.rglob("*")
@@ -128,21 +129,23 @@ def _visible_files(folder: Path) -> list[Path]:
 def _refuse_unfit(model: FolderModel, folder: Path) -> None:
     """Raise `UserError` unless the folder holds what transformers reads, and weights that cannot run code."""
     if not folder.is_dir():
-        raise UserError(f"There is no folder {folder} for the model {model.name}.", f"Mend the path {model.path!r}.")
+        raise UserError(f"There is no folder {folder} for the model {model.name}.", f"Correct the path {model.path!r}.")
     if model.gguf_file is not None:
         if not (folder / model.gguf_file).is_file():
-            raise UserError(f"The folder {folder} has no file {model.gguf_file}.", "Mend `gguf_file`.")
+            raise UserError(f"The folder {folder} has no file {model.gguf_file}.", "Correct `gguf_file`.")
         return
     if not (folder / "config.json").is_file():
         raise UserError(
             f"The folder {folder} of the model {model.name} has no config.json.",
-            "Give the folder that `save_pretrained` wrote.",
+            "Give a folder written by `save_pretrained`.",
         )
     if any(folder.glob("*.safetensors")):
         return
     if any(path.suffix in {".bin", ".pt", ".pth", ".ckpt"} for path in folder.iterdir()):
         raise UserError(
-            f"The model {model.name} in {folder} has its weights as pickle files only, which can run code when read.",
-            "Load them where you trust them, and `save_pretrained` them as safetensors.",
+            f"The model {model.name} in {folder} has its weights only as pickle files, which can run code when read.",
+            "If you trust them, load them and `save_pretrained` them as safetensors.",
         )
-    raise UserError(f"The folder {folder} of the model {model.name} has no weights.", "Put its safetensors there.")
+    raise UserError(
+        f"The folder {folder} of the model {model.name} has no weights.", "Put its safetensors files there."
+    )

@@ -7,32 +7,34 @@ container's log reader, a person with jq) needs no other channel.
 import json
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from effreason.artifacts import Manifest
 
 
 class Progress(BaseModel):
-    """How far a step has come. Made by the steps; read by the launcher's display."""
+    """The progress of a step. Made by the steps; read by the launcher's display."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     phase: str
-    """What is being done: `load`, `train`, `generate`, `grade`, `write`;
-    the store adds `fetch` and `upload`, in megabytes."""
+    """The current phase: `load`, `train`, `generate`, `grade`, `write`; the store adds `fetch` and `upload`, in
+    megabytes."""
     done: int = Field(ge=0)
     total: int = Field(ge=0)
     """Units of `done`; 0 while it is not known."""
     figures: dict[str, float] = {}
     """The few numbers worth watching, such as reward, tokens, accuracy."""
     alarm: str | None = None
-    """What somebody should look at at once."""
+    """A warning that needs attention at once."""
     generated_tokens: int = 0
-    """Since the line before; 0 of a step that does not count them as it goes."""
+    """Tokens since the line before; 0 for a step that does not count them as it goes."""
 
 
 class Fault(BaseModel):
-    """Why a step ended without an artifact. `user` faults are not retried."""
+    """The reason why a step ended without an artifact. `user` faults are not retried."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,23 +43,32 @@ class Fault(BaseModel):
     remedy: str
 
 
-class Line(BaseModel):
+class Message(BaseModel):
     """One line of a step's standard output: exactly one of the three."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     progress: Progress | None = None
     fault: Fault | None = None
-    manifest: dict[str, Any] | None = None
-    """As `artifacts.Manifest`."""
+    manifest: Manifest | None = None
+
+
+def parsed(line: str) -> Message | None:
+    """Return the message that a line holds; None where it is not of the protocol."""
+    if not line.startswith("{"):
+        return None
+    try:
+        return Message.model_validate_json(line)
+    except ValidationError:
+        return None
 
 
 Reporter = Callable[[Progress], None]
-"""Where a step sends its progress."""
+"""A function that takes the progress of a step."""
 
 
 def quiet(progress: Progress) -> None:
-    """Send progress nowhere."""
+    """Discard progress."""
 
 
 def emit(kind: Literal["progress", "manifest", "fault"], body: Mapping[str, object]) -> None:

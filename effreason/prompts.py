@@ -19,11 +19,11 @@ from effreason.choices import Prompt
 from effreason.errors import UserError
 
 TODAY = date(2024, 7, 26)
-"""The day that Llama's templates fall back to."""
+"""The date that Llama's templates fall back to."""
 
 
 def render(prompt: Prompt, question: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The token ids of the prompt, special tokens included.
+    """Return the token ids of the prompt, special tokens included.
 
     Raises `UserError` where a chat template is asked for and the model has none, or its template refuses the messages
     or cannot switch thinking.
@@ -31,7 +31,7 @@ def render(prompt: Prompt, question: str, tokenizer: PreTrainedTokenizerBase) ->
     text = worded(prompt, question)
     has_template = tokenizer.chat_template is not None
     if prompt.chat and not has_template:
-        raise UserError("The prompt asks for a chat template and the model has none.", "Leave out data.prompt.chat.")
+        raise UserError("The prompt asks for a chat template, but the model has none.", "Leave out data.prompt.chat.")
     if prompt.chat is False or not has_template:
         whole = f"{prompt.system}\n\n{text}" if prompt.system else text
         return _unclosed(tokenizer(whole)["input_ids"], tokenizer)
@@ -52,18 +52,19 @@ def _chat(prompt: Prompt, text: str, tokenizer: PreTrainedTokenizerBase) -> str:
         return _rendered([_message("user", text)], switches, tokenizer)
     except TemplateError as error:
         raise UserError(
-            f"The model's chat template refuses the prompt: {error}.", "Set data.prompt.chat = false."
+            f"The model's chat template rejects the prompt: {error}.", "Set data.prompt.chat = false."
         ) from error
 
 
 def _switches(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    """What the template is told besides the messages."""
+    """Return the arguments of the template besides the messages."""
     dates = {"strftime_now": TODAY.strftime, "date_string": TODAY.strftime("%d %b %Y")}
     if prompt.thinking is None:
         return dates
     if "enable_thinking" not in tokenizer.get_chat_template():
         raise UserError(
-            "The prompt switches thinking, and the model's chat template cannot.", "Leave out data.prompt.thinking."
+            "The prompt sets thinking, but the model's chat template does not support it.",
+            "Leave out data.prompt.thinking.",
         )
     return {**dates, "enable_thinking": prompt.thinking}
 
@@ -79,6 +80,6 @@ def _rendered(messages: list[dict[str, str]], switches: dict[str, Any], tokenize
 
 
 def _unclosed(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Without an end of sequence that the tokenizer sets by itself."""
+    """Remove an end of sequence that the tokenizer appends by itself."""
     closed = len(ids) > 1 and ids[-1] == tokenizer.eos_token_id
     return tuple(ids[:-1] if closed else ids)

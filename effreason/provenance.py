@@ -14,13 +14,13 @@ from effreason.artifacts import Provenance
 from effreason.workbench import Runtime
 
 BUILT_FROM = "EFFREASON_COMMIT"
-"""Set in the images of `images/`."""
+"""The environment variable with the commit, set in the images of `images/`."""
 PACKAGES = ("datasets", "math-verify", "numpy", "peft", "prefect", "torch", "transformers", "trl", "vllm")
-"""Those whose version can change a figure."""
+"""Packages whose version can change a figure."""
 
 
 def provenance(started: datetime, seconds: float, runtime: Runtime = Runtime(), processes: int = 1) -> Provenance:
-    """The circumstances of a step that began at `started` (UTC), took `seconds` and ran as `runtime` says."""
+    """Return the circumstances of a step that began at `started` (UTC), took `seconds` and ran as `runtime` says."""
     commit, dirty = checkout()
     turn = runtime.turn
     return Provenance(
@@ -41,9 +41,10 @@ def provenance(started: datetime, seconds: float, runtime: Runtime = Runtime(), 
 
 @functools.cache
 def checkout() -> tuple[str | None, bool | None]:
-    """Commit of the checkout that the package runs from and whether it has uncommitted changes; None outside of one.
+    """Return the commit of the checkout that the package runs from and whether it has uncommitted changes; None outside
+    of one.
 
-    In a container, of the checkout that its image was built from.
+    In a container it is the checkout that its image was built from.
     """
     if built_from := os.environ.get(BUILT_FROM):
         return built_from.removesuffix("-dirty"), built_from.endswith("-dirty")

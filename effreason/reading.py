@@ -14,7 +14,7 @@ from effreason.reasoner import WEIGHTS
 
 
 def why_unreadable(model: Model, text: str) -> str | None:
-    """Why an instruction would be noise to the model; None where it would not, or where the files are not here."""
+    """Return why an instruction would be noise to the model; None if it would not, or if the files are not here."""
     match model:
         case BuiltInModel():
             words = _closed_vocabulary(WEIGHTS)
@@ -30,7 +30,7 @@ def why_unreadable(model: Model, text: str) -> str | None:
 
 @lru_cache
 def _closed_vocabulary(folder: Path) -> frozenset[str] | None:
-    """All tokens of a tokenizer that knows whole words only; None for any other."""
+    """Return all tokens of a tokenizer that knows whole words only; None for any other."""
     try:
         model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
         return frozenset(model["vocab"]) if model["type"] == "WordLevel" else None

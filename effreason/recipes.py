@@ -1,6 +1,6 @@
 """Whole vetted recipes of training, by name: `[training] preset = "dler"` takes one, other keys change it.
 
-    arora-zanette   leave-one-out advantages whitened over the batch, KL in the reward, two updates a step
+    arora-zanette   leave-one-out advantages whitened over the batch, KL in the reward, two updates per step
     dash            one update a step of a batch that was sampled at once, small advantages left out before the forward
     dler            truncation, batch-normalised advantages, clip-higher
     grpo            group-normalised advantages: the usual baseline, which erases alpha
@@ -9,7 +9,7 @@
 
 Departures, besides those of the parts: dash keeps the sigmoid penalty, of which its paper has none, and a threshold
 relative to alpha; dler lets alpha set the token limit, leaves out dynamic sampling (groups without spread are dropped
-from the update but not sampled again), and has 32 × 16 completions a step like its paper's 512.
+from the update but not sampled again), and has 32 × 16 completions per step like its paper's 512.
 """
 
 from collections.abc import Mapping

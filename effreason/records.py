@@ -20,10 +20,12 @@ class Problem:
 
 
 class Verdict(StrEnum):
+    """The grader's judgement of a completion. A completion is correct where its verdict is RIGHT."""
+
     RIGHT = "right"
     WRONG = "wrong"
     UNJUDGED = "unjudged"
-    """The grader failed or ran out of time; the model is not to blame, so it counts neither way."""
+    """The grader failed or ran out of time; the model is not to blame, so it counts neither as correct nor as wrong."""
 
 
 class Judgement(NamedTuple):
@@ -39,23 +41,23 @@ class Completion:
     """One sampled answer. Made by a Generator; read by grading, training and evaluation."""
 
     text: str
-    """Decoded without special tokens."""
+    """The text, decoded without special tokens."""
     token_ids: tuple[int, ...]
-    """As sampled, the end-of-sequence token included when the model chose to stop."""
+    """The sampled tokens, the end-of-sequence token included when the model chose to stop."""
     truncated: bool
-    """The token limit cut it off before the model chose to stop."""
+    """Whether the token limit cut it off before the model chose to stop."""
     log_probabilities: tuple[float, ...] | None = None
-    """Of `token_ids` as they were drawn, temperature included, in nats; None where the generator was not asked."""
+    """Log-probabilities of `token_ids` as they were drawn, temperature included, in nats; None where not asked for."""
 
     @property
     def tokens(self) -> int:
-        """What was paid for: every sampled token but the end-of-sequence token."""
+        """The length: every sampled token but the end-of-sequence token."""
         return len(self.token_ids) - (not self.truncated)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a reward may look at: a completion's length and verdict. A truncated completion is never RIGHT."""
+    """The length and the verdict of a completion, on which a reward is based. A truncated completion is never RIGHT."""
 
     tokens: int
     verdict: Verdict
@@ -87,4 +89,4 @@ class JudgedCompletion:
     verdict: Verdict
     extracted: str | None
     tokens_thinking: int | None = None
-    """Those of `tokens` that are thinking, closing mark included; None where the completion marks none."""
+    """Thinking tokens among `tokens`, closing mark included; None where the completion marks none."""

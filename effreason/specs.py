@@ -48,7 +48,7 @@ from effreason.frozen import Frozen
 from effreason.recipes import RECIPES, Preset
 
 Address = Annotated[str, Field(pattern=r"^(prepare|evaluate|train|report|gate)/[0-9a-f]{24}$")]
-"""Where an artifact lies in its store: the step and the first 24 hex digits of the spec's fingerprint."""
+"""The place of an artifact in its store: the step and the first 24 hex digits of the spec's fingerprint."""
 
 StepName = Literal["prepare", "evaluate", "train", "report", "gate"]
 
@@ -63,11 +63,11 @@ Night = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_is
 
 
 class StepSpec(Frozen):
-    """What every spec can say of itself."""
+    """The part that every spec has."""
 
     step: StepName
     recipe: int = Field(ge=1)
-    """Raised by hand when the meaning of a step changes, so that artifacts made the old way are not found."""
+    """The version of a step, raised by hand when its meaning changes, so that older artifacts are not found."""
 
     @property
     def address(self) -> Address:
@@ -75,38 +75,40 @@ class StepSpec(Frozen):
 
     @property
     def engine(self) -> Engine | None:
-        """What draws the step's completions; None where it draws none."""
+        """The engine that draws the step's completions; None where it draws none."""
         return None
 
 
+COUNT_LIMIT = 10_000_000
+"""The largest number of problems, samples, steps or tokens: what is beyond is a typing error."""
 PROTOCOL_OF_A_SUITE = {"samples", "temperature", "top_p", "max_tokens", "pass_at"}
-"""What a suite may say of its own protocol; budgets and the seed are those of all."""
+"""The fields of the protocol that a suite may set; budgets and the seed are common to all."""
 
 
 class Suite(Frozen):
-    """Problems to measure on, under a name that appears in the report. What is None here is as for the other suites."""
+    """Problems to measure on, under a name that appears in the report. A field of None is as for the other suites."""
 
     name: Name
     source: Source
-    problems: int = Field(300, ge=1)
-    """At most this many, drawn by the seed."""
+    problems: int = Field(300, ge=1, le=COUNT_LIMIT)
+    """The most problems, drawn by the seed."""
     role: Literal["in-distribution", "out-of-distribution"] | None = None
-    """Whether it is of the kind that is trained on; None: where its source and that of the training are alike."""
+    """Whether it is of the kind that is trained on; None: it is if its source and that of the training are alike."""
     prompt: Prompt | None = None
-    samples: int | None = Field(None, ge=1)
+    samples: int | None = Field(None, ge=1, le=COUNT_LIMIT)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1, le=COUNT_LIMIT)
     pass_at: tuple[int, ...] | None = None
-    """None: those of the other suites that its samples allow."""
+    """The k of pass@k; None: those of the other suites that its samples allow."""
 
     @property
     def drawn(self) -> "Suite":
-        """The problems alone, whoever is asked and how."""
+        """The suite with its problems alone, whoever is asked and how."""
         return Suite(name=self.name, source=self.source, problems=self.problems)
 
     def protocol(self, usual: "Protocol") -> "Protocol":
-        """How it is measured where the others are as `usual`. Raises `ValidationError` where that is no protocol."""
+        """Return this suite's protocol where the others' is `usual`. Raises `ValidationError` for an invalid one."""
         own = self.model_dump(include=PROTOCOL_OF_A_SUITE, exclude_none=True)
         if "pass_at" not in own:
             own["pass_at"] = tuple(k for k in usual.pass_at if k <= own.get("samples", usual.samples))
@@ -119,27 +121,27 @@ class PrepareSpec(StepSpec):
     step: Literal["prepare"] = "prepare"
     recipe: int = 1
     source: Source
-    train_problems: int = Field(ge=0)
-    """At most this many; 0 where nothing is trained."""
-    validation_problems: int = Field(ge=0)
-    """Kept apart from training, for choosing alpha."""
+    train_problems: int = Field(ge=0, le=COUNT_LIMIT)
+    """The most problems to train on; 0 where nothing is trained."""
+    validation_problems: int = Field(ge=0, le=COUNT_LIMIT)
+    """Problems kept apart from training, for choosing alpha."""
     suites: tuple[Suite, ...] = Field(min_length=1)
     seed: int
 
     @field_validator("suites")
     @classmethod
     def however_they_are_asked(cls, suites: tuple[Suite, ...]) -> tuple[Suite, ...]:
-        """A change of protocol calls for another evaluation, not for another training."""
+        """Drop the suites' protocols: a change of protocol calls for an evaluation, not for a training run."""
         return tuple(suite.drawn for suite in suites)
 
 
 class Sampling(Frozen):
-    """How completions are drawn."""
+    """The sampling of completions."""
 
     temperature: float = Field(1.0, ge=0, le=2)
     """0 takes the likeliest token at every place (greedy)."""
     top_p: float = Field(1.0, gt=0, le=1)
-    max_tokens: int = Field(1024, ge=1)
+    max_tokens: int = Field(1024, ge=1, le=COUNT_LIMIT)
     """A completion that has not ended by then is truncated, and counts as wrong."""
     seed: int = 0
 
@@ -148,20 +150,20 @@ class Training(Frozen):
     """The reinforcement learning of one cell; the defaults are those of Arora & Zanette (2025) where they apply."""
 
     preset: Preset | None = None
-    """A recipe of `recipes.RECIPES`, whose settings hold where nothing else is said."""
+    """A recipe of `recipes.RECIPES`, whose settings hold where no other value is given."""
     algorithm: Algorithm = PolicyGradient()
-    steps: int = Field(100, ge=1)
-    prompts_per_step: int = Field(32, ge=1)
-    completions_per_prompt: int = Field(8, ge=2)
+    steps: int = Field(100, ge=1, le=COUNT_LIMIT)
+    prompts_per_step: int = Field(32, ge=1, le=COUNT_LIMIT)
+    completions_per_prompt: int = Field(8, ge=2, le=COUNT_LIMIT)
     updates_per_step: int = Field(1, ge=1)
-    """Optimiser updates for each batch of completions; with 1 the training is strictly on-policy."""
+    """Optimiser updates per batch of completions; with 1 the training is strictly on-policy."""
     learning_rate: float = Field(2e-6, gt=0)
-    warmup_steps: int = Field(3, ge=0)
+    warmup_steps: int = Field(3, ge=0, le=COUNT_LIMIT)
     temperature: float = Field(1.0, gt=0, le=2)
-    max_tokens: int = Field(1024, ge=1)
+    max_tokens: int = Field(1024, ge=1, le=COUNT_LIMIT)
     objective: Objective = TokenClip()
     loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = "dapo"
-    """What the loss of an update is divided by: its share of the step's tokens (dapo), its own tokens (bnpo), each
+    """The denominator of an update's loss: its share of the step's tokens (dapo), its own tokens (bnpo), each
     completion's tokens and then their number (grpo), or their number times max_tokens (dr_grpo)."""
     kl: Kl = NoKl()
     filter: Filter = DropBelowAlpha()
@@ -172,32 +174,35 @@ class Training(Frozen):
     """Generate the next batch while this one is learned from: faster, and one step off-policy, which the ratio to the
     sampling policy corrects. Checkpoints are taken between batches that do not overlap."""
     engine: Engine = OwnSampler()
-    """What draws the completions of every step."""
+    """The generation engine that draws the completions of every step."""
     agreement: Agreement = Agreement()
     correction: Correction = TokenTruncated()
-    """Of no effect where the engine is the sampler."""
+    """The correction of the mismatch between generation engine and trainer; without effect with the own sampler."""
     max_grad_norm: float = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` is bfloat16 on a GPU that has it and float32 elsewhere."""
+    """The number format: `auto` is bfloat16 on a GPU that has it and float32 elsewhere."""
     gradient_checkpointing: bool = False
-    """Saves memory for time."""
+    """Whether activations are recomputed in the backward pass, which saves memory for time."""
     tokens_per_microbatch: int = Field(16_384, ge=1)
     """Padded tokens in one forward pass; bounds the memory of an update."""
     checkpoint_every: int = Field(20, ge=1)
-    """Steps."""
+    """Training steps between checkpoints."""
 
     @model_validator(mode="before")
     @classmethod
     def preset_below_the_rest(cls, given: object) -> object:
-        if not isinstance(given, Mapping) or given.get("preset") not in RECIPES:
+        if not isinstance(given, Mapping):
             return given
-        return {**RECIPES[given["preset"]], **dict(given)}
+        preset = given.get("preset")
+        if not isinstance(preset, str) or preset not in RECIPES:
+            return given
+        return {**RECIPES[preset], **dict(given)}
 
     @model_validator(mode="after")
     def updates_divide_the_batch(self) -> Self:
         if self.prompts_per_step % self.updates_per_step:
             raise ValueError(
-                f"{self.prompts_per_step} prompts a step do not divide into {self.updates_per_step} updates; "
+                f"{self.prompts_per_step} prompts per step do not divide into {self.updates_per_step} updates; "
                 f"set prompts_per_step to a multiple of updates_per_step."
             )
         return self
@@ -205,22 +210,24 @@ class Training(Frozen):
     @model_validator(mode="after")
     def the_engine_can_follow(self) -> Self:
         if self.samples_elsewhere and self.overlap:
-            raise ValueError(f"overlap is the sampler's own; drop it, or the engine {self.engine.kind}.")
+            raise ValueError(
+                f"overlap only works with the built-in sampler; drop it, or the generation engine {self.engine.kind}."
+            )
         if self.samples_elsewhere and isinstance(self.weights, Qlora):
             raise ValueError(
-                f"The engine {self.engine.kind} takes whole weights, which 4-bit ones with adapters are not; "
-                'set weights = { kind = "lora" }, or drop the engine.'
+                f"The generation engine {self.engine.kind} takes whole weights, not 4-bit ones with adapters; "
+                'set weights = { kind = "lora" }, or drop the generation engine.'
             )
         return self
 
     @property
     def samples_elsewhere(self) -> bool:
-        """Whether completions are drawn by other weights than those that are trained, if equal ones."""
+        """Whether completions are drawn by a copy of the trained weights, in another engine."""
         return not isinstance(self.engine, OwnSampler)
 
     @property
     def erases_alpha(self) -> bool:
-        """Whether the advantages of every alpha are nearly the same where all answers of a group are right."""
+        """Whether the advantages of every alpha are nearly the same where all answers of a group are correct."""
         return isinstance(self.algorithm, PolicyGradient) and isinstance(self.algorithm.advantage, GroupNormalised)
 
     @property
@@ -251,12 +258,12 @@ class TrainSpec(StepSpec):
 
 
 class Faithfulness(Frozen):
-    """Which probes of faithfulness are asked, besides the completions. Answers are forced greedily."""
+    """The probes of faithfulness that are asked, besides the completions. Answers are forced greedily."""
 
-    problems: int = Field(100, ge=1)
-    """Of each suite at most so many, drawn by their ids: the same for every model."""
+    problems: int = Field(100, ge=1, le=COUNT_LIMIT)
+    """The most problems of each suite, drawn by their ids: the same for every model."""
     fractions: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.0, 0.25, 0.5, 0.75)
-    """Of the reasoning, kept before an answer is forced; the whole of it is always asked too."""
+    """Fractions of the reasoning, kept before an answer is forced; the whole of it is always asked too."""
     filler: bool = True
     mistake: bool = True
     hint: bool = True
@@ -264,26 +271,26 @@ class Faithfulness(Frozen):
     @model_validator(mode="after")
     def from_nothing_up(self) -> Self:
         if self.fractions[:1] != (0.0,) or list(self.fractions) != sorted(set(self.fractions)):
-            raise ValueError("fractions go up from 0, as in [0, 0.25, 0.5, 0.75].")
+            raise ValueError("fractions must increase and start at 0, as in [0, 0.25, 0.5, 0.75].")
         return self
 
 
 class Protocol(Frozen):
-    """How a model is measured: the same before and after training."""
+    """The measurement of a model: the same before and after training."""
 
-    samples: int = Field(4, ge=1)
-    """Completions of each problem."""
+    samples: int = Field(4, ge=1, le=COUNT_LIMIT)
+    """Completions per problem."""
     temperature: float = Field(0.6, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
-    max_tokens: int = Field(1024, ge=1)
+    max_tokens: int = Field(1024, ge=1, le=COUNT_LIMIT)
     pass_at: tuple[int, ...] = (1,)
-    budgets: tuple[int, ...] = ()
+    budgets: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Token budgets at which accuracy is reported, read from the stored completions."""
     seed: int = 0
     engine: Engine = OwnSampler()
-    """What draws the completions; greedy ones are the same up to rounding, sampled ones are other draws."""
+    """The generation engine; greedy completions are the same in all up to rounding, sampled ones are other draws."""
     faithfulness: Faithfulness | None = None
-    """None asks no probes."""
+    """The probes of faithfulness; None asks none."""
 
     @model_validator(mode="after")
     def enough_samples(self) -> Self:
@@ -302,7 +309,7 @@ class Protocol(Frozen):
 
 
 class Asking(Frozen):
-    """How the problems of one suite are put to a model, and how it is measured on them."""
+    """The prompt and the protocol of one suite."""
 
     suite: Name
     prompt: Prompt
@@ -316,12 +323,12 @@ class EvaluateSpec(StepSpec):
     recipe: int = 1
     model: Model
     policy: Address | None = None
-    """The trained weights; None measures the model as it comes."""
+    """The trained weights; None measures the base model."""
     problems: Address
     prompt: Prompt
     protocol: Protocol
     suites: tuple[Asking, ...] = ()
-    """Those that are asked in a way of their own."""
+    """The suites whose prompt or protocol differs from the others."""
     instruction: str | None = None
     """A line after every question of every suite."""
 
@@ -330,7 +337,7 @@ class EvaluateSpec(StepSpec):
         return self.protocol.engine
 
     def asking(self, part: str) -> Asking:
-        """How a suite, or the validation part, is asked."""
+        """Return how a suite, or the validation part, is asked."""
         usual = Asking(suite=part, prompt=self.prompt, protocol=self.protocol)
         asking = next((each for each in self.suites if each.suite == part), usual)
         if self.instruction is None:
@@ -339,7 +346,7 @@ class EvaluateSpec(StepSpec):
 
 
 class Cell(Frozen):
-    """One row of the sweep: a training, and the evaluations before and after it."""
+    """One row of the sweep: a training run, and the evaluations before and after it."""
 
     model: Name
     alpha: float
@@ -347,69 +354,69 @@ class Cell(Frozen):
     algorithm: str
     penalty: str
     policy: Address | None
-    """None where two evaluations are compared that no training of ours lies between."""
+    """The trained policy; None where the two evaluations have no training run of ours between them."""
     baseline: Address
     after: Address
     names: tuple[str, str] | None = None
-    """What the two evaluations are of, where they are not of a model before and after its training."""
+    """The subjects of the two evaluations, where they are not of a model before and after its training."""
 
 
 class Reference(Frozen):
-    """A model that is measured in another way in place of being trained: what a training has to beat."""
+    """A model that is measured in another way instead of being trained: what a training run has to beat."""
 
     model: Name
     kind: Literal["concise"] = "concise"
-    """Asked for brevity, by an instruction after every question."""
+    """The way in which it is measured: asked for brevity, by an instruction after every question."""
     instruction: str
     evaluation: Address | None
     reason: str | None = None
-    """Why there is no evaluation."""
+    """The reason why there is no evaluation."""
 
 
 class Selection(Frozen):
-    """How alpha is recommended: the largest token reduction whose loss of accuracy is surely below the limit."""
+    """The rule that recommends alpha: the largest token reduction whose loss of accuracy is surely below the limit."""
 
     max_accuracy_loss: float = Field(0.01, ge=0, lt=1)
-    """As a fraction: 0.01 is one point."""
+    """The limit as a fraction: 0.01 is one point."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    """One-sided."""
+    """The confidence, one-sided."""
 
 
 class ReportSpec(StepSpec):
     """Every cell of a sweep on one page."""
 
     step: Literal["report"] = "report"
-    recipe: int = 1
+    recipe: int = 2
     experiment: Name
     problems: Address
     cells: tuple[Cell, ...] = Field(min_length=1)
     held_back: tuple[str, ...] = ()
     """The labels of the other cells of the sweep, for whose training nothing was left of the budget."""
     references: tuple[Reference, ...] = ()
-    """At most one of a kind for each model."""
+    """Reference models, at most one of a kind for each model."""
     out_of_distribution: tuple[Name, ...] = ()
     """Suites whose problems are of another kind than those that were trained on."""
     selection: Selection
 
 
 class Gate(Frozen):
-    """What a night's candidate has to show on every suite before it becomes the champion: docs/nightly.md."""
+    """The conditions that a night's candidate meets on every suite before it becomes the champion: docs/nightly.md."""
 
     max_accuracy_loss: float = Field(0.02, ge=0, lt=1)
-    """Against the champion, as a fraction: what it surely does not lose."""
+    """The limit of the loss against the champion, as a fraction, that it surely stays below."""
     max_total_loss: float = Field(0.03, ge=0, lt=1)
     """The same against the base model, so that small losses night by night do not add up."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    """One-sided, of each condition."""
+    """The confidence of each condition, one-sided."""
     suites: tuple[Name, ...] = ()
-    """Where it has to show it; none given: on every suite that is measured."""
+    """The suites on which it has to meet them; none given: every suite that is measured."""
 
 
 class Contender(Frozen):
-    """A model of the night and how it did on the night's problems."""
+    """A model of the night and its evaluation on the night's problems."""
 
     policy: Address | None
-    """None is the base model as it comes."""
+    """The policy's address; None is the base model."""
     evaluation: Address
 
 
@@ -417,13 +424,13 @@ class GateSpec(StepSpec):
     """One night's candidate before the gate."""
 
     step: Literal["gate"] = "gate"
-    recipe: int = 1
+    recipe: int = 2
     line: Name
-    """The experiment, whose champions follow one another."""
+    """The name of the experiment, whose champions follow one another."""
     night: Night
     gate: Gate
     suites: tuple[Name, ...] = Field(min_length=1)
-    """Of the gate."""
+    """The suites of the gate."""
     candidate: Contender
     champion: Contender
     base: Contender

@@ -21,12 +21,12 @@ FILES = (".jsonl", ".parquet")
 
 
 def spelled_out(given: object) -> object:
-    """The fields of the suite that a text stands for; anything but text as it is. Raises `ValueError`."""
+    """Return the fields of the suite that a text stands for; anything but text unchanged. Raises `ValueError`."""
     return fields_of(given) if isinstance(given, str) else given
 
 
 def fields_of(text: str) -> Mapping[str, object]:
-    """The fields of the suite that a short spelling stands for. Raises `ValueError` where it stands for none."""
+    """Return the fields of the suite that a short spelling stands for. Raises `ValueError` where it stands for none."""
     kind, _, place = text.partition(":")
     path = PurePath(text)
     if text in NAMED:
@@ -37,7 +37,7 @@ def fields_of(text: str) -> Mapping[str, object]:
         return {"name": place, "source": {"kind": GYM, "task": place}}
     if path.suffix in FILES:
         return {"name": _name(path), "source": {"kind": "file", "path": text, "test_path": text}}
-    raise ValueError(f"{text!r} is no suite; {_remedy(text)}")
+    raise ValueError(f"{text!r} is not a known suite; {_remedy(text)}")
 
 
 def _name(path: PurePath) -> str:
@@ -51,5 +51,5 @@ def _name(path: PurePath) -> str:
 
 def _remedy(text: str) -> str:
     close = difflib.get_close_matches(text.lower(), (*NAMED, GYM), n=1)
-    known = f"there are {', '.join(NAMED)}, {GYM}:TASK, and files that end in .jsonl or .parquet."
+    known = f"there are {', '.join(NAMED)}, {GYM}:TASK, and files ending in .jsonl or .parquet."
     return f"did you mean {close[0]}? Otherwise {known}" if close else known

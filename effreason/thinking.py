@@ -13,7 +13,7 @@ from effreason.records import Completion
 OPEN = "<think>"
 CLOSE = "</think>"
 TAIL_TOKENS = 16
-"""Of a prompt, more than the opening mark and white space can take."""
+"""Tokens at the end of a prompt, more than the opening mark and white space can take."""
 
 
 class Marks:
@@ -24,7 +24,7 @@ class Marks:
         self._open, self._close = (_single(mark, tokenizer) for mark in (OPEN, CLOSE))
 
     def thinking_tokens(self, prompt_ids: Sequence[int], completion: Completion) -> int | None:
-        """The sampled tokens up to the closing mark, it included; all of them where it never comes.
+        """Return the number of sampled tokens up to and with the closing mark; all of them where it never comes.
 
         None where the completion marks no thinking.
         """
@@ -40,7 +40,7 @@ class Marks:
         return self._text(prompt_ids[-TAIL_TOKENS:]).rstrip().endswith(OPEN)
 
     def _first_length_with_the_close(self, ids: Sequence[int]) -> int:
-        """By bisection: once the mark is complete, it stays in the text."""
+        """Return the least length that has the closing mark, by bisection: once complete, it stays in the text."""
         without, with_it = 0, len(ids)
         while with_it - without > 1:
             middle = (without + with_it) // 2
@@ -57,6 +57,6 @@ class Marks:
 
 
 def _single(mark: str, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """The token that is the mark; None where it takes several."""
+    """Return the token that is the mark; None where it takes several."""
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     return vocabulary.get(mark)

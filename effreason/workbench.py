@@ -19,34 +19,34 @@ from effreason.store import Store
 
 
 class Turn(Frozen):
-    """What a step was given of the machine. Made by `tasks.running.launching`; read by `provenance`."""
+    """The resources that a step was given. Made by `tasks.running.launching`; read by `provenance`."""
 
     gpus: float | None = None
-    """Of which it has so many, parts added up; None where its launcher does not know."""
+    """GPUs given to the step; fractions are summed; None where its launcher does not know."""
     began: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    """When it got them."""
+    """The time when it got them."""
 
 
 class Runtime(Frozen):
-    """How a step runs on this machine. Changes speed, not meaning, so it is in no fingerprint."""
+    """The runtime settings of a step on this machine. They change speed, not meaning, so they are in no fingerprint."""
 
     threads: int | None = None
-    """CPU threads of one step; None divides the cores among the steps that run side by side."""
+    """CPU threads of one step; None divides the cores among the concurrent steps."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     processes: int = 1
-    """That make one training together."""
+    """Processes of one training run."""
     sharding: Sharding = "ddp"
     report_to: tuple[str, ...] = ()
     """Trackers that get the metrics of every training step: tensorboard, wandb, mlflow, trackio."""
     price: Price | None = None
-    """For what the report says of costs."""
+    """The price of the machine, for the costs in the report."""
     turn: Turn | None = None
-    """None for a step that is started by hand."""
+    """The turn of the step; None for one that is started by hand."""
 
 
 @dataclass(frozen=True)
 class Workbench:
-    """Made by `steps.produce` or a test; read by every step."""
+    """The surroundings of a step. Made by `steps.produce` or a test; read by every step."""
 
     store: Store
     scratch: Path
@@ -54,7 +54,7 @@ class Workbench:
     runtime: Runtime = Runtime()
     tell: Reporter = quiet
     stopping: threading.Event = field(default_factory=threading.Event)
-    """Set when the step should save a checkpoint and leave (SIGTERM)."""
+    """An event that is set when the step should save a checkpoint and leave (SIGTERM)."""
 
     @property
     def output(self) -> Path:
@@ -64,7 +64,7 @@ class Workbench:
         return folder
 
     def read(self, address: Address, only: Sequence[str] | None = None) -> tuple[Manifest, Path]:
-        """An upstream artifact: its manifest, and a folder with its files."""
+        """Fetch an upstream artifact: its manifest, and a folder with its files."""
         manifest = self.store.find(address)
         if manifest is None:
             raise StepFailure(

@@ -65,5 +65,6 @@ def _launcher(table: str) -> Launcher:
         return TypeAdapter[Launcher](Launcher).validate_json(table)
     except ValidationError as error:
         raise UserError(
-            f"{LAUNCHER}={table} is no launcher ({error.errors()[0]['msg']}).", 'Write it like {"kind": "container"}.'
+            f"{LAUNCHER}={table} is not a valid launcher ({error.errors()[0]['msg']}).",
+            'Write it like {"kind": "container"}.',
         ) from error

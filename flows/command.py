@@ -29,7 +29,7 @@ class ServerLost(StepFailure):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 2 where the user can mend it, 1 for a failure, 3 for a budget used up, 130 after Ctrl-C."""
+    """The exit code: 2 where the user can fix it, 1 for a failure, 3 for a budget used up, 130 after Ctrl-C."""
     options = _options(arguments)
     return obeyed("full-sweep", options.debug, lambda: _obey(options))
 
@@ -58,7 +58,7 @@ def obeyed(flow: str, debug: bool, command: Callable[[], None]) -> int:
             os._exit(error.exit_code)  # at its end Prefect would try for minutes to deliver what it has left to say
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"{flow}: stopped. What is done is kept; run it again to go on.", file=sys.stderr)
+        print(f"{flow}: stopped. What is done is kept; run it again to continue.", file=sys.stderr)
         return 130
     return 0
 
@@ -100,7 +100,7 @@ def _connected(without: bool, debug: bool) -> str | None:
         return given.removesuffix("/").removesuffix("/api")
     local = server.ensure_server()
     os.environ.update(server.run_environment(local))
-    return f"{local.address}   (it goes on running; `make stop` stops it)"
+    return f"{local.address}   (it keeps running; `make stop` stops it)"
 
 
 def _sweep(experiment: Experiment) -> None:
@@ -117,10 +117,12 @@ def run(flow: Callable[[], Result]) -> Result:
     try:
         return flow()
     except CancelledRun:
-        raise StepFailure("The run was cancelled.", "What is done is kept; run it again to go on.") from None
-    except (httpx.HTTPError, PrefectException) as error:
+        raise StepFailure("The run was cancelled.", "What is done is kept; run it again to continue.") from None
+    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "ephemeral" not in str(error):
+            raise
         raise ServerLost(
-            f"The Prefect server was lost ({error}).", "What is done is kept; run it again when the server runs."
+            f"The Prefect server was lost ({error}).", "What is done is kept; run it again once the server is running."
         ) from error
 
 

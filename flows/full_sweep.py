@@ -52,13 +52,16 @@ def full_sweep(experiment: AskedExperiment) -> Report:
     base = {model: measure.submit(experiment, model.name, model, None, problems) for model in experiment.models}
     concise = [ask_for_brevity.submit(experiment, model, problems) for model in experiment.concise_models()]
     tuned = {key: fine_tune.submit(experiment, key, problems) for key in experiment.cells()}
-    # Prefect puts results in the place of futures.
-    after = {key: measure.submit(experiment, key.label, key.model, tuned[key], problems) for key in tuned}  # type: ignore[call-overload]
+    # A run has its task's name until it begins, and these wait. Prefect puts results in the place of futures.
+    measures = {key: measure.with_options(name=f"evaluate {key.label}") for key in tuned}
+    after = {key: measures[key].submit(experiment, key.label, key.model, tuned[key], problems) for key in tuned}  # type: ignore[call-overload]
 
-    kept = afforded(tuned, [*base.values(), *concise])
+    others = [*base.values(), *concise]
+    kept = afforded(tuned, others)
     cells = [(key, tuned[key], base[key.model], after[key]) for key in kept]
-    # The report knows the concise measurements by their addresses, so it has only to wait for them.
-    finished = report.with_options(retries=retries)(experiment, cells, problems, wait_for=concise)
+    # The report knows the concise measurements by their addresses, so it has only to wait for them. No budget
+    # ends those of the base models, so it waits for that of a model whose cells are all held back, too.
+    finished = report.with_options(retries=retries)(experiment, cells, problems, wait_for=others)
     publish(experiment, finished)
     refuse_the_rest(tuned, kept)
     return finished

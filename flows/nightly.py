@@ -61,7 +61,8 @@ def nightly(experiment: AskedExperiment) -> Decision:
     standing = base
     if champion.policy is not None:
         standing = measure.submit(experiment, "champion", champion.model, champion.policy, problems)
-    # Prefect puts results in the place of futures.
+    # A run has its task's name until it begins, and this one waits. Prefect puts results in the place of futures.
+    measure = measure.with_options(name=f"evaluate {key.label}")
     candidate = measure.submit(experiment, key.label, key.model, tuned, problems)  # type: ignore[call-overload]
 
     afforded({key: tuned}, [base, standing])

@@ -10,25 +10,28 @@ from datetime import UTC, date, datetime
 from effreason.artifacts import Decision
 from effreason.experiment import Experiment
 from effreason.experiment_file import prepared
-from effreason.promotion.night import at_night
+from effreason.promotion.night import at_night, refuse_ahead
 from flows.command import add_usual_options, connect, obeyed, run
 from tasks.display.logs import as_json, log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 whether the candidate is promoted or refused, 2 where the user can mend it, 1 for a failure."""
+    """The exit code: 0 whether the candidate is promoted or refused, 2 where the user can fix it, 1 for a failure."""
     options = _options(arguments)
     return obeyed("nightly", options.debug, lambda: _obey(options))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m flows.nightly", description="Train on fresh data, and promote what is no worse and shorter."
+        prog="python -m flows.nightly",
+        description="Train on fresh data, and promote a candidate that is no less accurate and uses fewer tokens.",
     )
     parser.add_argument(
         "experiment", nargs="?", default="nightly", help="path of a TOML file, or a shipped name (default: %(default)s)"
     )
-    parser.add_argument("--night", type=_night, metavar="DATE", help="such as 2026-01-31 (default: today in UTC)")
+    parser.add_argument(
+        "--night", type=_night, metavar="DATE", help="date of the night, e.g. 2026-01-31 (default: today in UTC)"
+    )
     add_usual_options(parser)
     return parser.parse_args(arguments)
 
@@ -41,6 +44,7 @@ def _obey(options: argparse.Namespace) -> None:
     night = options.night or datetime.now(UTC).date().isoformat()
     experiment = prepared(options.experiment).model_copy(update={"night": night})
     at_night(experiment, night)  # refuses several cells
+    refuse_ahead(night)
     ui = connect(options.no_server, options.debug)
     _print(experiment, run(lambda: _spend(experiment)), ui)
 

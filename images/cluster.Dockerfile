@@ -16,10 +16,14 @@ COPY flows flows
 COPY tasks tasks
 # Ray's dashboard is what KubeRay submits jobs through.
 RUN pip install --no-cache-dir -c constraints.txt '.[train,s3,ray]' 'ray[default]' && rm -r /src/*
+# A pod has a volume at /cache. A run that says nothing for 90 s is counted as dead: infra/zombies.py.
 ENV DO_NOT_TRACK=1 \
+    HF_HOME=/cache/huggingface \
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY=30 \
     PREFECT_HOME=/tmp/prefect \
     PREFECT_SERVER_ANALYTICS_ENABLED=false \
-    RAY_USAGE_STATS_ENABLED=0
+    RAY_USAGE_STATS_ENABLED=0 \
+    XDG_CACHE_HOME=/cache
 USER 10001:10001
 WORKDIR /tmp
 HEALTHCHECK NONE

@@ -2,14 +2,15 @@
 
 the work pool           made unless it is there
 the deployments         those of prefect.yaml, as it has them; but a schedule that is there stays on or off, at every
-                        moment, whatever becomes of the others
+                        moment, whatever becomes of the others; and the runs of those that the automation looks after
+                        say often enough that they live
 the zombie automation   see `infra.zombies`
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +24,7 @@ from prefect.flows import load_flow_arguments_from_entrypoint
 from prefect.workers.process import ProcessWorker
 
 from effreason.errors import StepFailure
-from infra.zombies import ensure_automation
+from infra.zombies import HEARTBEAT_SECONDS, HEARTBEAT_SETTING, TAG, ensure_automation
 
 ROOT = Path(__file__).parent.parent
 POOL = "effreason"
@@ -33,7 +34,8 @@ def register() -> Iterator[str]:
     """Do it, and say what was done. Raises `StepFailure` where Prefect refuses prefect.yaml."""
     with get_client(sync_client=True) as client:
         yield f"The work pool {POOL} {_ensure_pool(client)}."
-        _deploy(_as_found(client, yaml.safe_load((ROOT / "prefect.yaml").read_bytes())))
+        project = _with_heartbeats(yaml.safe_load((ROOT / "prefect.yaml").read_bytes()))
+        _deploy(_as_found(client, project))
         for deployment in client.read_deployments():
             yield f"The deployment {client.read_flow(deployment.flow_id).name}/{deployment.name} is registered."
         yield f"The automation for dead runs {ensure_automation(client)}."
@@ -46,6 +48,19 @@ def _ensure_pool(client: SyncPrefectClient) -> str:
     except ObjectAlreadyExists:
         return "is there"
     return "was made"
+
+
+def _with_heartbeats(project: Mapping[str, Any]) -> dict[str, Any]:
+    """prefect.yaml with a heartbeat in the environment of every entry that has our tag and says nothing of one."""
+    deployments = [_beating(entry) if TAG in (entry.get("tags") or ()) else entry for entry in project["deployments"]]
+    return {**project, "deployments": deployments}
+
+
+def _beating(entry: Mapping[str, Any]) -> dict[str, Any]:
+    pool = entry.get("work_pool") or {}
+    variables = pool.get("job_variables") or {}
+    environment = {HEARTBEAT_SETTING: str(HEARTBEAT_SECONDS), **(variables.get("env") or {})}
+    return {**entry, "work_pool": {**pool, "job_variables": {**variables, "env": environment}}}
 
 
 def _as_found(client: SyncPrefectClient, project: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +88,9 @@ def _flow(entrypoint: str) -> str:
         from_root = str(ROOT / entrypoint) if ":" in entrypoint else entrypoint
         return str(load_flow_arguments_from_entrypoint(from_root, ["name"])["name"])
     except (ImportError, OSError, ValueError) as error:
-        raise StepFailure(f"prefect.yaml names {entrypoint}, which is no flow ({error}).", "Mend it there.") from error
+        raise StepFailure(
+            f"prefect.yaml names {entrypoint}, which is not a flow ({error}).", "Fix it there."
+        ) from error
 
 
 def _deploy(project: dict[str, Any]) -> None:
@@ -85,4 +102,4 @@ def _deploy(project: dict[str, Any]) -> None:
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
         told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if told.returncode:
-        raise StepFailure("Prefect refused prefect.yaml.", f"Mend what it says:\n{told.stdout}{told.stderr}")
+        raise StepFailure("Prefect refused prefect.yaml.", f"Fix what it reports:\n{told.stdout}{told.stderr}")

@@ -1,7 +1,9 @@
 """A run whose worker and process were killed together is marked as crashed by the server, since nobody else is left.
 
-A run of a deployment says every 30 s that it lives (PREFECT_FLOWS_HEARTBEAT_FREQUENCY in prefect.yaml). One that stops
-saying so and has not ended has crashed. Without this it would stay "Running" and hold its concurrency limit for ever.
+A run of a deployment says every 30 s that it lives, if its environment says so: by itself Prefect has it say so every
+180 s, and the automation would take every well run for dead. `infra.registration` and the image of pods see to it. One
+that stops saying so and has not ended has crashed. Without this it would stay "Running" and hold its concurrency limit
+for ever.
 """
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -12,14 +14,16 @@ from prefect.events.schemas.events import ResourceSpecification
 NAME = "effreason: a run without heartbeat has crashed"
 TAG = "effreason"
 """On each of our deployments: other people's runs on the same server are left alone."""
-DEAD_AFTER_SECONDS = 90
-"""Three heartbeats."""
+HEARTBEAT_SECONDS = 30
+"""The least that Prefect takes."""
+HEARTBEAT_SETTING = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
+DEAD_AFTER_SECONDS = 3 * HEARTBEAT_SECONDS
 HEARTBEAT = "prefect.flow-run.heartbeat"
 ENDS = frozenset(f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed"))
 
 AUTOMATION = AutomationCore(
     name=NAME,
-    description="Its worker and its process were killed together, so that nobody was left to say so.",
+    description="Its worker and its process were killed together, so neither could report it.",
     trigger=EventTrigger(
         posture=Posture.Proactive,
         match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
@@ -30,7 +34,7 @@ AUTOMATION = AutomationCore(
         threshold=1,
         within=DEAD_AFTER_SECONDS,
     ),
-    actions=[ChangeFlowRunState(state="CRASHED", message=f"Nothing was heard of this run for {DEAD_AFTER_SECONDS} s.")],
+    actions=[ChangeFlowRunState(state="CRASHED", message=f"This run sent no heartbeat for {DEAD_AFTER_SECONDS} s.")],
 )
 
 

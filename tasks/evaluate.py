@@ -10,13 +10,13 @@ from tasks.running.launching import COAT, launch
 
 @task(task_run_name="evaluate {label}", **COAT)
 def evaluate(experiment: Experiment, label: str, model: Model, policy: Policy | None, problems: Problems) -> Evaluation:
-    """Measure a model as it comes, or the policy trained from it."""
+    """Measure a base model, or the policy trained from it."""
     spec = experiment.measurement(model, policy.address if policy else None, problems.address)
     return launch(experiment, f"evaluate {label}", spec, Evaluation)
 
 
 @task(task_run_name="evaluate {model.name} concise", **COAT)
 def evaluate_concise(experiment: Experiment, model: Model, problems: Problems) -> Evaluation:
-    """Measure a model as it comes, asked for brevity."""
+    """Measure a base model, asked for brevity."""
     spec = experiment.concise_measurement(model, problems.address)
     return launch(experiment, f"evaluate {model.name} concise", spec, Evaluation)

@@ -1,9 +1,11 @@
 """Which steps a run will have, by the words that a person knows them by, before any has begun."""
 
+from pathlib import Path
+
 from effreason.experiment import Experiment
+from effreason.pinning import pin
 from effreason.planning import steps
-from effreason.promotion.champion import Champion
-from effreason.promotion.night import at_night, candidate_of
+from effreason.promotion.night import at_night, candidate_of, champion_before, refuse_ahead
 from effreason.specs import Night
 from effreason.store import open_store
 
@@ -18,9 +20,10 @@ def steps_of_measurement(experiment: Experiment, model: str) -> list[str]:
 
 def steps_of_night(experiment: Experiment, night: Night) -> list[str]:
     """Raises `UserError` where the experiment cannot be a night."""
-    tonight = at_night(experiment, night)
+    refuse_ahead(night)
+    tonight = at_night(pin(experiment, Path()), night)
     key = candidate_of(tonight)
-    reigns = Champion(open_store(tonight.store), tonight.name).before(night)
+    reigns = champion_before(open_store(tonight.store), tonight)
     champion = ["evaluate champion"] if reigns is not None and reigns.policy is not None else []
     return [
         "prepare",

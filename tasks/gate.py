@@ -38,7 +38,7 @@ def show(experiment: Experiment, decision: Decision) -> Path:
     store = open_store(experiment.store)
     manifest = store.find(decision.address)
     if manifest is None:
-        raise StepFailure(f"The decision {decision.address} has left the store.", "Run the night again.")
+        raise StepFailure(f"The decision {decision.address} is no longer in the store.", "Run the night again.")
     folder = store.fetch(manifest, night_folder(experiment, decision))
     create_markdown_artifact(
         (folder / PAGE).read_text(encoding="utf-8"),

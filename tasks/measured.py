@@ -22,7 +22,7 @@ class Subject(NamedTuple):
 
     model: Model
     policy: Policy | None
-    """None measures the model as it comes."""
+    """None measures the base model."""
 
 
 def subject_of(experiment: Experiment, asked: str) -> Subject:
@@ -48,13 +48,13 @@ def show(experiment: Experiment, model: str, measured: Evaluation) -> None:
 
 
 def _rows(measured: Evaluation, browser: str | None) -> Iterator[dict[str, str]]:
-    link = {} if browser is None else {"measurement": f"[measurement]({browser}/{measured.address}/)"}
+    link = {} if browser is None else {"evaluation": f"[evaluation]({browser}/{measured.address}/)"}
     for suite, measures in measured.suites.items():
         yield {
             "suite": suite,
             "problems": f"{measures.problems} × {measures.samples}",
             "accuracy": percent(measures.accuracy),
             "tokens": count(measures.tokens),
-            "cut off": percent(measures.truncated),
+            "truncated": percent(measures.truncated),
             **link,
         }

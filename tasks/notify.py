@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.utilities.urls import url_for
 
 NOTIFY = "EFFREASON_NOTIFY"
-STANDING = "The champion stands, unless the run ended in the act of promoting: `effreason champion` shows it."
+STANDING = "The champion is unchanged, unless the run ended while promoting: check `effreason champion`."
 
 
 def notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

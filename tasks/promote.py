@@ -11,7 +11,7 @@ from effreason.choices import Model
 from effreason.errors import StepFailure
 from effreason.experiment import Experiment
 from effreason.promotion.champion import Champion, Entry
-from effreason.promotion.night import candidate_of
+from effreason.promotion.night import candidate_of, champion_before
 from effreason.specs import GateSpec, TrainSpec
 from effreason.store import open_store
 
@@ -23,22 +23,21 @@ class Reigning(NamedTuple):
     """What made it champion; None before the first promotion."""
     model: Model
     policy: Policy | None
-    """None where it is the base model as it comes."""
+    """None where it is the base model."""
 
 
 @task(task_run_name="champion", cache_policy=NO_CACHE)
 def reigning(experiment: Experiment) -> Reigning:
-    """Who was champion when the night began. Raises `StepFailure` where its policy has left the store."""
+    """Whom the night's candidate is compared with. Raises `StepFailure` where its policy has left the store."""
     store = open_store(experiment.store)
-    assert experiment.night  # noqa: S101  the flow has set it
-    entry = Champion(store, experiment.name).before(experiment.night)
+    entry = champion_before(store, experiment)
     if entry is None or entry.policy is None:
         return Reigning(entry, candidate_of(experiment).model, None)
     manifest = store.find(entry.policy)
     if manifest is None or not isinstance(manifest.spec, TrainSpec) or not isinstance(manifest.artifact, Policy):
         raise StepFailure(
-            f"The champion {entry.policy} of {experiment.name} has left the store.",
-            f"Go back to one that is there: `effreason rollback {experiment.name}`.",
+            f"The champion {entry.policy} of {experiment.name} is no longer in the store.",
+            f"Roll back to one that is: `effreason rollback {experiment.name}`.",
         )
     return Reigning(entry, manifest.spec.model, manifest.artifact)
 
@@ -52,7 +51,7 @@ def promote(experiment: Experiment, decision: Decision, seen: Entry | None) -> E
     store = open_store(experiment.store)
     manifest = store.find(decision.address)
     if manifest is None or not isinstance(manifest.spec, GateSpec):
-        raise StepFailure(f"The decision {decision.address} has left the store.", "Run the night again.")
+        raise StepFailure(f"The decision {decision.address} is no longer in the store.", "Run the night again.")
     spec = manifest.spec
     rested_on = {
         "candidate": spec.candidate.evaluation,

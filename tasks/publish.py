@@ -64,7 +64,7 @@ def laid_out(experiment: Experiment, manifest: Manifest) -> Path:
 def _sealed(experiment: Experiment, report: Report) -> Manifest:
     manifest = open_store(experiment.store).find(report.address)
     if manifest is None:
-        raise StepFailure(f"The report {report.address} has left the store.", "Run the experiment again.")
+        raise StepFailure(f"The report {report.address} is no longer in the store.", "Run the experiment again.")
     return manifest
 
 
@@ -75,12 +75,12 @@ def _markdown(name: str, folder: Path, report: Report, browser: str | None) -> s
 
 def _links(page: Path, report: Report, browser: str | None) -> str:
     if browser is None:
-        return f"[Open the report]({page.as_uri()}), or open `{page}` where the browser follows no link to a file."
+        return f"[Open the report]({page.as_uri()}), or open `{page}` if the browser does not follow file links."
     files = f"{browser}/{report.address}/"
     return (
         f"**[Open the report]({files}{PAGE})**, its [training curves]({files}{PAGE}#training), "
         f"its [transcripts]({files}{PAGE}#transcripts) or [its files]({files}). "
-        f"[All artifacts]({browser}/): policies, measurements, problems."
+        f"[All artifacts]({browser}/): policies, evaluations, problems."
     )
 
 

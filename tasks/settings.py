@@ -16,8 +16,8 @@ def metrics_port() -> int | None:
     text = os.environ.get(METRICS_PORT, "")
     if not text:
         return None
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise UserError(f"{METRICS_PORT}={text} is no port.", "Give a number such as 9464, or leave it out.")
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise UserError(f"{METRICS_PORT}={text} is not a valid port.", "Give a number such as 9464, or leave it out.")
     return int(text)
 
 
@@ -30,7 +30,7 @@ def logs_as_json() -> bool:
     """Raises `UserError` for a format that there is not."""
     form = os.environ.get(LOG_FORMAT) or "text"
     if form not in ("text", "json"):
-        raise UserError(f"{LOG_FORMAT}={form} is no format of logs.", "Set it to json or text.")
+        raise UserError(f"{LOG_FORMAT}={form} is not a valid log format.", "Set it to json or text.")
     return form == "json"
 
 

@@ -4,7 +4,7 @@
 
 Environment: FAKE_STEP_DIARY names a file that gets a line for every start, with the number of the process and the name
 of the step; FAKE_STEP_MOODS is JSON such as {"train 0.4": "user"}, where the mood is `user` (a fault of the user's),
-`failure` (the first time only), or `hang` (until told to end).
+`failure` (the first time only), `slow` (10 s), or `hang` (until told to end).
 """
 
 import json
@@ -24,7 +24,7 @@ from effreason.store import open_store
 
 REPORT_FILES = {
     "report.html": "<p>The report</p>",
-    "report.json": '{"schema": 4, "cells": []}',
+    "report.json": '{"schema": 5, "cells": []}',
     "cells.csv": "model,alpha\n",
     "frontier.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
     "table.md": "| alpha | accuracy |\n| --- | --- |\n| 0.2 | 99% |\n",
@@ -43,6 +43,8 @@ def main() -> int:
             return fail("user")
         case "failure" if not repeated:
             return fail("failure")
+        case "slow":
+            time.sleep(10)
         case "hang":
             time.sleep(600)
     print("a library that prints on standard output")

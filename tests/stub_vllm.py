@@ -6,6 +6,7 @@ began and when it ended, as tokens.
 
 import json
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Worker(TakesWeights):
 
 
 class StubVllm(ThreadingHTTPServer):
-    """Completions end as long as `going` is set."""
+    """Completions end as long as `going` is set; each request to the path `failing` fails."""
 
     daemon_threads = True
 
@@ -51,6 +52,8 @@ class StubVllm(ThreadingHTTPServer):
         self.worker = Worker()
         self.going = threading.Event()
         self.going.set()
+        self.failing: str | None = None
+        self.status = 500
         self.asked = 0
         self.running = 0
         self.alone = threading.Condition()
@@ -93,7 +96,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        reply = json.dumps(self.server.answer(self.path, body)).encode()
-        self.send_response(200)
+        if self.path == self.server.failing:
+            self._reply(self.server.status, {"error": "the engine is dead"})
+            return
+        reply = self.server.answer(self.path, body)
+        with suppress(ConnectionError):  # the step has gone
+            self._reply(200, reply)
+
+    def _reply(self, status: int, body: dict[str, object]) -> None:
+        self.send_response(status)
         self.end_headers()
-        self.wfile.write(reply)
+        self.wfile.write(json.dumps(body).encode())

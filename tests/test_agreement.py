@@ -97,7 +97,7 @@ def test_an_alarm_sounds_beyond_the_soft_limit_and_the_hard_one_stops():
     assert "0.05 nats" in str(alarm(0.05, tolerance))
     refuse_disagreement(Gap(0.1, 0.1, 1), tolerance, 3)
     for wrong in (0.2, float("nan")):
-        with pytest.raises(StepFailure, match="step 3 were not drawn by the weights"):
+        with pytest.raises(StepFailure, match="step 3 were not drawn from the weights"):
             refuse_disagreement(Gap(wrong, wrong, 1), tolerance, 3)
 
 
@@ -143,7 +143,7 @@ def test_an_engine_that_follows_trains_as_our_own_sampler_does(tmp_path, changes
 
 
 def test_an_engine_with_old_weights_stops_the_training(tmp_path):
-    with pytest.raises(StepFailure, match="were not drawn by the weights that are trained") as failure:
+    with pytest.raises(StepFailure, match="were not drawn from the weights being trained") as failure:
         run_with(Stale, tmp_path / "stale", steps=10)()
     assert "step 1 " not in failure.value.happened  # at first it has the right ones
 
@@ -157,7 +157,7 @@ def test_between_the_limits_the_training_goes_on_and_says_so(tmp_path):
     run = run_with(Stale, tmp_path / "stale", agreement={"alarm_nats": 1e-4, "stop_nats": 100})
     run()
     assert run.told[0].alarm is None
-    assert "weights may be old" in str(run.told[-1].alarm)
+    assert "weights may be stale" in str(run.told[-1].alarm)
 
 
 @pytest.mark.parametrize("weights", [FullWeights(), Lora(rank=2, scale=4)], ids=lambda weights: weights.kind)

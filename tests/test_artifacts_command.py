@@ -82,8 +82,8 @@ def test_every_artifact_is_listed_in_the_words_of_the_experiment(place: str, cap
     for spec, label in {
         PREPARE: "chain-sum for chain-sum",
         TRAIN: "reasoner alpha=0.2 s0",
-        BASELINE: "reasoner as it comes, measured",
-        AFTER: "reasoner alpha=0.2 s0 measured",
+        BASELINE: "reasoner (base model), measured",
+        AFTER: "reasoner alpha=0.2 s0, measured",
         REPORT: "tiny, 1 cells",
     }.items():
         assert f"  {label}  " in listed[spec.address]
@@ -142,6 +142,11 @@ def test_a_damaged_manifest_does_not_hide_the_other_artifacts(place: str, capsys
     assert len(lines) == 1 + len(MADE) and lines[-1].startswith(f"{REPORT.address}  damaged")
 
 
+def test_where_there_is_nothing_nothing_is_called_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("verify", "--store", str(tmp_path)) == 0
+    assert capsys.readouterr().out == f"No artifacts in {tmp_path}, so nothing was verified.\n"
+
+
 def test_files_are_copied_out_verified(place: str, tmp_path: Path):
     assert run("get", TRAIN.address, str(tmp_path / "copy"), "--store", place) == 0
     assert (tmp_path / "copy" / "small.txt").read_text() == "small"
@@ -150,11 +155,12 @@ def test_files_are_copied_out_verified(place: str, tmp_path: Path):
     Path(place, TRAIN.address, open_manifest(place, TRAIN).attempt, "small.txt").write_text("smell")
     assert "small.txt differs" in refused(StepFailure, "get", "train", str(tmp_path / "other"), "--store", place)
     assert not (tmp_path / "other").exists()
+    assert "cannot be used as a folder" in refused(UserError, "get", "train", "x" * 300, "--store", place)
 
 
 def test_a_place_that_is_no_store_is_the_users_mistake(tmp_path: Path):
     assert "There is no store" in refused(UserError, "list", "--store", str(tmp_path / "none"))
-    assert "names no bucket" in refused(UserError, "list", "--store", "s3://")
+    assert "does not name a bucket" in refused(UserError, "list", "--store", "s3://")
     assert "--endpoint is for S3" in refused(UserError, "list", "--store", str(tmp_path), "--endpoint", "http://x")
 
 

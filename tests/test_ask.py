@@ -2,15 +2,18 @@
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from effreason.artifacts import Evaluation, Policy
 from effreason.choices import FolderHome
 from effreason.cli import main
 from effreason.commands.ask import side_by_side
 from effreason.experiment_file import prepared
-from effreason.shipping.asking import Answer
+from effreason.provenance import provenance
+from effreason.shipping.asking import Answer, protocol_of
 from effreason.steps import produce
 from effreason.store import open_store
 from effreason.workbench import Runtime
@@ -89,3 +92,40 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost(width, count):
     lines = list(side_by_side(answers, width))
     assert max(map(len, lines)) <= width
     assert " ".join(lines).count("three") == 9 * count
+
+
+def test_a_question_that_is_no_utf_8_is_refused_before_anything_is_loaded(capsys):
+    assert main(["ask", "no-such-thing", "1 + \udcff", "--store", "."]) == 2
+    assert "The question is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_line_that_cannot_be_asked_spoils_neither_the_chat_nor_its_exit_code(place, tmp_path, capsys, monkeypatch):
+    lines = tmp_path / "lines"
+    lines.write_bytes(b"1 + \xff\n" + b"1+" * 600 + b"1=?\n1+2=?\n")
+    with lines.open(encoding="utf-8") as typed:
+        monkeypatch.setattr("sys.stdin", typed)
+        assert main(["chat", policies(place)[0], "--json", "--store", str(place)]) == 2
+    printed = capsys.readouterr()
+    assert [json.loads(line)["question"] for line in printed.out.splitlines()] == ["1+2=?"]
+    refused = printed.err.splitlines()
+    assert "not UTF-8" in refused[0] and "do not fit" in refused[-1] and "Traceback" not in printed.err
+
+
+def test_a_chat_without_standard_input_says_so(place, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["chat", policies(place)[0], "--store", str(place)]) == 2
+    assert "Standard input is closed" in capsys.readouterr().err
+
+
+def test_the_evaluation_that_was_made_first_says_how_a_policy_is_asked(tmp_path):
+    experiment, store = prepared(SMALL), open_store(FolderHome(path=str(tmp_path / "store")))
+    spec = experiment.fine_tuning(next(iter(experiment.cells())), experiment.preparation().address)
+    trained = Policy(address=spec.address, model="reasoner", alpha=0, seed=0, steps=1, generated_tokens=1, seconds=1.0)
+    (tmp_path / "files").mkdir()
+    policy = store.seal(spec, trained, tmp_path / "files", provenance(datetime(2026, 1, 1, tzinfo=UTC), 1.0))
+    usual = experiment.measurement(spec.model, policy.address, spec.problems)
+    for day, max_tokens in ((2, 77), (3, 16), (4, 17), (5, 18), (6, 19), (7, 20)):
+        looked = usual.model_copy(update={"protocol": usual.protocol.model_copy(update={"max_tokens": max_tokens})})
+        seen = Evaluation(address=looked.address, suites={}, generated_tokens=1, seconds=1.0)
+        store.seal(looked, seen, tmp_path / "files", provenance(datetime(2026, 1, day, tzinfo=UTC), 1.0))
+    assert protocol_of(store, policy).max_tokens == 77

@@ -51,7 +51,7 @@ def test_an_experiment_without_a_launcher_is_launched_as_the_place_says(monkeypa
     own = {"launcher": {"kind": "container", "network": "mine"}}
     assert asked(FORM | {"runtime": own}).runtime.launcher == Container(network="mine")
     monkeypatch.setenv("EFFREASON_LAUNCHER", '{"kind": "crane"}')
-    with pytest.raises(UserError, match=r"crane.* is no launcher.*Write it like"):
+    with pytest.raises(UserError, match=r"crane.* is not a valid launcher.*Write it like"):
         asked(FORM)
     monkeypatch.delenv("EFFREASON_LAUNCHER")
     assert asked(FORM).runtime.launcher == Process()

@@ -197,5 +197,5 @@ def test_the_whole_path_leaves_its_figures(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "bench.json").read_text())
     assert found["step_ratio"] > 0 and found["step_ratio_best"] > 0
     assert {"target_ratio", "target_ratio_best", "notes"} <= set(found)
-    for part in ("TRL's best local settings", "Seconds a step", "Seconds to the target"):
+    for part in ("TRL's best local settings", "Seconds per step", "Seconds to the target"):
         assert part in (tmp_path / "bench.md").read_text()

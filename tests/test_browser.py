@@ -107,5 +107,5 @@ def test_a_run_on_another_server_or_on_none_gets_none(local, store, monkeypatch,
 
 def test_one_that_cannot_start_is_told_with_its_log(local, store, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(StepFailure, match=r"did not come up.*browser-\w+\.log"):
+    with pytest.raises(StepFailure, match=r"did not start.*browser-\w+\.log"):
         browser.ensure_browser(store)

@@ -18,7 +18,7 @@ from effreason.experiment import Experiment, Resources
 from effreason.pinning import pin
 from effreason.planning import steps
 from effreason.provenance import provenance
-from effreason.specs import ReportSpec, TrainSpec
+from effreason.specs import EvaluateSpec, ReportSpec, TrainSpec
 from effreason.store import open_store
 from effreason.store.folder import FolderStore
 from effreason.workbench import Runtime, Turn
@@ -47,15 +47,15 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
     with_budget(place, "{ core_hours = 1e-6 }")
     code, output, errors = place.run()
     assert code == 3
-    assert "The budget of 1e-06 core-hours (" in errors and "None of the 2 trainings was begun" in errors
-    assert output.count("No further training begins") == 1
+    assert "The budget of 1e-06 core-hours (" in errors and "None of the 2 trainings was started" in errors
+    assert output.count("No further training will start") == 1
     assert sorted(place.started().values()) == ["evaluate base", "prepare"]
 
     with_budget(place, f"{{ money = {spent_in(place).core_seconds + 1e-6} }}")
     code, output, errors = place.run()
     assert code == 3
     made, left = ("0", "0.4") if "(reasoner alpha=0.4 s0)" in errors else ("0.4", "0")  # whichever came first
-    assert f"1 of 2 trainings were not begun (reasoner alpha={left} s0), so the report is of the other 1" in errors
+    assert f"1 of 2 trainings were not started (reasoner alpha={left} s0), so the report is of the other 1" in errors
     assert " CHF (" in errors
     assert sorted(place.started().values()) == sorted(
         ["evaluate base", "evaluate tuned", "prepare", "report", f"train {float(made)}"]
@@ -73,12 +73,27 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
     assert missing_in_reports(place) == [(), (f"reasoner alpha={left} s0",)]
 
 
+@pytest.mark.slow
+def test_a_base_measurement_that_runs_goes_on_to_its_end_though_every_cell_of_its_model_is_held_back(place):
+    code, _, errors = place.run()
+    assert (code, errors) == (0, "")
+    limited = EXPERIMENT + 'budget = { core_hours = 1e-6 }\n[[models]]\nsource = "builtin"\nname = "other"\n'
+    (place.folder / "small.toml").write_text(limited)
+    code, _, errors = place.run({"evaluate base": "slow"})
+    assert code == 3 and "2 of 4 trainings were not started (other alpha=0 s0, other alpha=0.4 s0)" in errors
+    store = open_store(FolderHome(path=str(place.folder / "runs/store")))
+    measured = [spec for address in store.addresses() if isinstance(spec := store.find(address).spec, EvaluateSpec)]
+    assert [spec.policy for spec in measured if spec.model.name == "other"] == [None]
+
+
 def states_of_tasks(server, made: str, left: str) -> None:
     run = latest_run(server)
     assert run["state_type"] == "FAILED"
     of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     states = {task["name"]: task["state_name"] for task in ask(server, "/task_runs/filter", of_run)}
     assert states[f"train reasoner alpha={left} s0"] == HELD_BACK
+    never_began = [name for name, state in states.items() if state == "NotReady"]
+    assert len(never_began) == 1 and never_began[0].startswith(f"evaluate reasoner alpha={left} s0")
     page = next(
         artifact["data"]
         for artifact in ask(server, "/artifacts/filter", of_run)
@@ -128,7 +143,7 @@ def test_what_earlier_runs_have_spent_counts(tmp_path, budget, price):
     assert mine.used_up() is None
     seal(store, spec, 3600.0, gpus=1.0)
     mine, *_ = purse(tmp_path, budget=Budget(**budget), price=price)
-    assert "(1 are spent)" in mine.used_up() or "2.5 EUR (2.5 are spent)" in mine.used_up()
+    assert "(1 spent)" in mine.used_up() or "2.5 EUR (2.5 spent)" in mine.used_up()
 
 
 def test_only_trainings_are_held_back_and_the_reason_is_told_once(tmp_path):
@@ -138,10 +153,35 @@ def test_only_trainings_are_held_back_and_the_reason_is_told_once(tmp_path):
     for _ in range(2):
         with pytest.raises(HeldBack, match="is used up"), mine.turn(spec, 1.0, Runtime(), told.append):
             raise AssertionError("it began")
-    assert told == ["The budget of 1 GPU-hours (1 are spent) is used up. No further training begins."]
+    assert told == ["The budget of 1 GPU-hours (1 spent) is used up. No further training will start."]
     other = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0,)).preparation()
     with mine.turn(other, 0.0, Runtime(), told.append):
         assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("price", "gpus", "told"),
+    [
+        (Price(core_hour=0.04), 1.0, ["they run on GPUs, and runtime.price names no gpu_hour."]),
+        (Price(gpu_hour=2.5), 0.0, ["they run without a GPU, and runtime.price names no core_hour."]),
+        (Price(gpu_hour=2.5), 1.0, []),
+        (Price(core_hour=0.04), 0.0, []),
+    ],
+)
+def test_a_budget_of_money_that_counts_no_training_is_told_once(tmp_path, price, gpus, told):
+    mine, spec, _ = purse(tmp_path, budget=Budget(money=1.0), price=price)
+    heard: list[str] = []
+    for _ in range(2):
+        with mine.turn(spec, gpus, Runtime(threads=1), heard.append):
+            pass
+    assert heard == [f"The budget of 1 EUR counts no training: {reason}" for reason in told]
+
+
+def test_a_price_without_a_budget_of_money_need_not_name_what_trainings_run_on(tmp_path):
+    mine, spec, _ = purse(tmp_path, budget=Budget(gpu_hours=1.0), price=Price(core_hour=0.04))
+    heard: list[str] = []
+    with mine.turn(spec, 1.0, Runtime(threads=1), heard.append):
+        assert heard == []
 
 
 def test_a_step_that_runs_or_failed_counts_as_well_and_one_that_is_sealed_only_once(tmp_path):
@@ -153,9 +193,11 @@ def test_a_step_that_runs_or_failed_counts_as_well_and_one_that_is_sealed_only_o
     assert failed.core_seconds == pytest.approx(4 * failed.seconds) and failed.steps == 1
     seal(store, spec, 100.0, gpus=0.0)
     mine.sealed("train x", store.find(spec.address))
-    assert mine.spent().seconds == pytest.approx(100.0) and mine.here().seconds == failed.seconds
+    made = spent_on(store.find(spec.address))  # the seal is in its turn, so on a busy machine it took a little longer
+    assert 100.0 <= made.seconds < 110.0
+    assert mine.spent() == made and mine.here().seconds == failed.seconds
     with mine.turn(spec, 0.0, Runtime(threads=4), print):
-        assert mine.spent().seconds == pytest.approx(100.0), "it is sealed already"
+        assert mine.spent() == made, "it is sealed already"
     assert "| train x | 1 | 2 min | no GPU |" in mine.markdown()
 
 
@@ -174,7 +216,7 @@ def test_a_training_that_was_tried_again_does_not_count_its_first_steps_twice(
         clock.hours = 10.0
         seal(store, spec, 3600.0 * hours_in_the_manifest, gpus=1.0)
         mine.sealed("train x", store.find(spec.address))
-    assert mine.spent().gpu_seconds / 3600 == pytest.approx(spent)
+    assert mine.spent().gpu_seconds / 3600 == pytest.approx(spent, abs=0.01)
 
 
 def test_hours_by_the_clock_are_those_of_this_run(tmp_path):

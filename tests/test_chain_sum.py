@@ -47,7 +47,7 @@ def test_all_chains_of_two_terms_can_be_asked_for_but_no_more() -> None:
 
 @pytest.mark.parametrize("terms", [(0, 3), (5, 4)])
 def test_terms_that_are_no_range_are_refused(terms: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="terms go from 1 up"):
+    with pytest.raises(ValueError, match="terms must be at least 1"):
         chain_sums(10, seed=0, terms=terms)
 
 

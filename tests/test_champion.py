@@ -129,23 +129,37 @@ def test_a_night_that_is_run_again_starts_from_the_champion_that_it_started_from
     before = promote(store, decision(policy(store, 1), "2026-01-30"))
     made = decision(policy(store, 2), "2026-01-31")
     after = promote(store, made)
-    assert champion.before("2026-01-31") == before and champion.before("2026-02-01") == after
+    assert champion.before("2026-01-31", made.policy) == before
+    assert champion.before("2026-02-01", policy(store, 3)) == after
     assert champion.promote(made, {}, before, "flow run again") == after, "it is done already"
     again = decision(made.policy, made.night)
     assert champion.promote(again, {}, before, "flow run again") == after, "though the gate's drift has another past"
 
 
-def test_an_earlier_night_that_is_run_again_changes_nothing_whether_it_had_promoted_or_not(tmp_path):
+def test_another_candidate_of_a_night_is_compared_with_the_champion_in_force(tmp_path):
+    """Whether the night has promoted one, has been rolled back, or a later night or one typed by mistake came first."""
+    store = open_store(FolderHome(path=str(tmp_path)))
+    champion, night = Champion(store, LINE), "2026-01-31"
+    first = promote(store, decision(policy(store, 1), night))
+    assert champion.before(night, policy(store, 2)) == first
+    back = champion.roll_back(ME)
+    assert champion.before(night, policy(store, 2)) == back
+    ahead = promote(store, decision(policy(store, 3), "2027-01-31"))
+    assert champion.before(night, policy(store, 2)) == ahead
+    assert promote(store, decision(policy(store, 2), night)).number == 4
+
+
+def test_an_earlier_night_that_is_run_again_changes_nothing_where_it_had_promoted(tmp_path):
     store = open_store(FolderHome(path=str(tmp_path)))
     champion = Champion(store, LINE)
     first = decision(policy(store, 1), "2026-01-01")
     one = promote(store, first)
     three = promote(store, decision(policy(store, 3), "2026-01-03"))
-    assert champion.before("2026-01-01") is None and champion.before("2026-01-02") == one
+    assert champion.before("2026-01-01", first.policy) is None
     assert champion.promote(first, {}, None, "again") == one
     with pytest.raises(StepFailure, match="Meanwhile"):
         champion.promote(decision(policy(store, 2), "2026-01-02"), {}, one, "again")
-    with pytest.raises(UserError, match="another has followed"):
+    with pytest.raises(UserError, match="has been replaced"):
         champion.promote(first, {}, three, "by hand")
     assert champion.history() == [one, three]
 
@@ -155,7 +169,7 @@ def test_a_night_whose_candidate_was_rolled_back_does_not_promote_it_when_it_is_
     champion, bad = Champion(store, LINE), decision(policy(store, 1))
     promoted = promote(store, bad)
     champion.roll_back(ME)
-    assert champion.before(bad.night) is None, "it was compared with the base model, and is again"
+    assert champion.before(bad.night, bad.policy) is None, "it was compared with the base model, and is again"
     with pytest.raises(UserError, match=r"rolled back\..*--to 1"):
         champion.promote(bad, {}, None, "again")
     champion.roll_back(ME, to=1)
@@ -287,9 +301,12 @@ def test_what_is_typed_shows_the_champion_and_brings_an_earlier_one_back(tmp_pat
     capsys.readouterr()
     assert main(["champion", "small", *place]) == 0
     told = capsys.readouterr().out
-    assert told.startswith("The champion of small is the base model as it comes.")
+    assert told.startswith("The champion of small is the base model.")
     assert "It rambles." in told and f"rollback to 2  {second}" in told and "flow run moose: So it is." in told
     assert main(["champion", "small", "--json", *place]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
     assert main(["rollback", "small", "--to", "never", *place]) == 2
     assert "was never champion" in capsys.readouterr().err
+    assert main(["champion", "smal", *place]) == 2
+    assert "Did you mean small?" in capsys.readouterr().err
+    assert main(["champion", "../../x", *place]) == 2

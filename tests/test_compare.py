@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,33 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert "There is no store in runs/store" in refused(capsys, "reasoner", "reasoner")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_holds_another_report_or_files_of_ones_own_is_left_alone(sealed, place, capsys, tmp_path):
+    one, other = sealed[1].cells
+    first, _, page = compared(sealed, capsys, one.baseline, one.after, *place, "--output", "mine")
+    before = {path.name: path.read_bytes() for path in page.parent.iterdir()}
+    assert "not empty" in refused(capsys, other.baseline, other.after, *place, "--output", "mine")
+    assert {path.name: path.read_bytes() for path in page.parent.iterdir()} == before
+    assert compared(sealed, capsys, one.baseline, one.after, *place, "--output", "mine")[0] == first
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "training.csv").write_text("months of work")
+    assert "not empty" in refused(capsys, one.baseline, one.after, *place, "--output", "own")
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["training.csv"]
+
+
+def test_the_figures_are_the_reports_own_whatever_lies_where_it_goes(sealed, place, capsys):
+    one = sealed[1].cells[0]
+    printed, _, page = compared(sealed, capsys, one.baseline, one.after, *place)
+    page.with_name("report.json").write_text('{"cells": []}')
+    assert compared(sealed, capsys, one.baseline, one.after, *place)[0] == printed
+
+
+def test_an_evaluation_that_is_damaged_is_called_so(sealed, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(sealed[0], tmp_path / "store")
+    one, other = sealed[1].cells
+    (tmp_path / "store" / other.after / "manifest.json").write_text("{")
+    assert main(["compare", other.baseline, other.after, "--store", "store"]) == 1
+    assert f"{other.after} is damaged" in capsys.readouterr().err
+    assert main(["compare", one.baseline, one.after, "--store", "store"]) == 0

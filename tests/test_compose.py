@@ -21,6 +21,7 @@ from test_deployments import until
 
 from effreason.leasing.folder import USUAL, leases_folder
 from effreason.leasing.ledger import Ledger
+from tasks.notify import NOTIFY, notify
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -71,6 +72,13 @@ def test_every_setting_is_in_the_example_and_no_secret_has_a_value_there():
     assert ".env" in (ROOT / ".gitignore").read_text().split()
     kept_out = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in kept_out and not any(line.startswith("!.") for line in kept_out)
+
+
+def test_a_worker_knows_whom_to_tell_of_a_night_that_failed_and_that_may_be_nobody(monkeypatch):
+    for name in ("worker", "worker-gpu"):
+        assert SERVICES[name]["environment"][NOTIFY] == "${EFFREASON_NOTIFY:-}"
+    monkeypatch.setenv(NOTIFY, "")
+    notify(None, None, None)  # type: ignore[arg-type]  # nothing is asked of them
 
 
 def test_a_worker_keeps_its_leases_where_the_runs_of_the_machine_keep_theirs():

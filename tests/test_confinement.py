@@ -104,5 +104,5 @@ def test_an_engine_that_dies_while_it_is_asked_does_not_say_what_runs_on_a_gpu(m
     monkeypatch.setattr(engine, "containers", lambda client, labels: running)
     assert engine.occupied("GPU-1") == 2
     monkeypatch.setattr(engine, "containers", away)
-    with pytest.raises(StepFailure, match="does not say what runs on the GPU GPU-1"):
+    with pytest.raises(StepFailure, match="does not report what runs on the GPU GPU-1"):
         engine.occupied("GPU-1")

@@ -204,13 +204,13 @@ GREEDY = "import sys; sys.stdin.readline(); hoard = [bytearray(2**20) for _ in r
     ("mood", "script", "choice", "told"),
     [
         ("greedy", GREEDY, {"memory_gib": 0.1}, "ran out of memory"),
-        ("hang", HANG, {"hours": 1 / 3600}, "took longer than the launcher's `hours`"),
+        ("hang", HANG, {"hours": 1 / 3600}, "exceeded the launcher's `hours`"),
         ("killed", "import os, sys; sys.stdin.readline(); sys.exit(137)", {}, "killed from outside"),
         (
             "broken",
             "import sys; sys.stdin.readline(); print('half a tank', file=sys.stderr); sys.exit(3)",
             {},
-            "exit code 3 .* last words: half a tank",
+            "exit code 3 .* last output: half a tank",
         ),
     ],
 )

@@ -65,6 +65,16 @@ def test_leave_one_out_is_the_reward_less_the_mean_of_the_others(batch):
                 assert advantage == pytest.approx(reward - (sum(judged) - reward) / (len(judged) - 1), abs=1e-9)
 
 
+def test_a_group_is_divided_by_its_own_spread_and_the_floor():
+    batch = [[1.0, 0.0], [4.0, 0.0, None]]
+    assert advantages(GroupNormalised(floor=0.5), batch) == [[0.5, -0.5], [0.8, -0.8, 0]]
+
+
+def test_a_batch_is_divided_by_the_spread_of_all_its_judged_and_the_floor():
+    batch = [[1.0, 0.0, None, None], [7.0, 0.0, None]]
+    assert advantages(BatchNormalised(floor=2.5), batch) == [[0.1, -0.1, 0, 0], [0.7, -0.7, 0]]
+
+
 def all_correct(alpha: float) -> list[float | None]:
     group = [Outcome(tokens, Verdict.RIGHT) for tokens in (40, 55, 60, 75, 80, 90, 120, 160)]
     return shape(SigmoidPenalty(), [group], alpha, Terms(256))[0]
@@ -120,6 +130,12 @@ def test_thresholds_go_with_alpha_or_with_the_spread_of_the_batch():
     assert thresholds(DropZero(), credited, 0.4, 4) == Thresholds(0, 0)
     assert thresholds(DropBelowAlpha(threshold=0.1), credited, 0.4, 4) == Thresholds(0.1 * 0.4, 0.1 * 0.4)
     assert thresholds(DropBelowSpread(threshold=0.1), [5 * one for one in credited], 0.4, 4) == Thresholds(0.5, 0.5)
+
+
+def test_an_advantage_at_the_threshold_is_left_out():
+    rollouts = [replace(rollout(0, 40), advantage=one) for one in (0.0, 0.5, -0.5, -0.7)]
+    assert [one.advantage for one in above(rollouts, Thresholds(0.0, 0.0))] == [0.5, -0.5, -0.7]
+    assert [one.advantage for one in above(rollouts, Thresholds(0.5, 0.0))] == [-0.7]
 
 
 def test_a_fixed_threshold_would_erase_small_alphas_and_one_relative_to_alpha_does_not():

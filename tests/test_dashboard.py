@@ -22,6 +22,7 @@ from tasks.display.dashboard import Dashboard, lines_of
 from tasks.display.page import key_of, level_of
 from tasks.display.remaining import Seconds, Unknown, remaining
 from tasks.running.process import Stopped
+from tasks.running.spending import HeldBack
 
 EXPERIMENT = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0, 0.4))
 SPECS = {node.label: node.spec for node in steps(EXPERIMENT)}
@@ -70,7 +71,7 @@ def row(board: Board, subject: str, browser: str | None = None) -> list[str]:
 
 def test_before_anything_has_begun_every_cell_waits_and_has_no_figures(board):
     page = Dashboard(EXPERIMENT, board).markdown(None)
-    assert "small: 0 of 7 steps" in page and "7 waiting" in page and "No estimate of the time to go" in page
+    assert "small: 0 of 7 steps" in page and "7 waiting" in page and "No estimate of the time left" in page
     assert row(board, "reasoner alpha=0.4 s0") == ["waiting", "", "", "", ""]
 
 
@@ -117,27 +118,47 @@ def test_what_was_in_the_store_is_told_from_what_was_made(board):
 def test_a_failure_is_told_with_its_remedy_and_one_that_is_tried_again_is_told_no_more(board):
     board.began(TRAIN)
     board.failed(TRAIN, StepFailure("The oven is cold.", "Light it."))
-    page = Dashboard(EXPERIMENT, board).markdown(None)
-    assert f"**{TRAIN}**: The oven is cold. Light it." in page and "the next run goes on from there" in page
+    assert f"**{TRAIN}**: The oven is cold. Light it." in Dashboard(EXPERIMENT, board).markdown(None)
     board.began(TRAIN)
     assert "oven" not in Dashboard(EXPERIMENT, board).markdown(None)
 
 
-def test_as_long_as_a_step_runs_the_others_that_failed_or_were_stopped_do_not_end_the_run(board):
+def test_as_long_as_the_run_is_not_over_steps_that_failed_or_were_stopped_do_not_end_it(board):
     other = "reasoner alpha=0 s0"
     board.ended(f"train {other}", manifest(f"train {other}", 60))
     board.found("evaluate reasoner", manifest("evaluate reasoner", 30))
     board.began(f"evaluate {other}")
     board.failed(TRAIN, Stopped())
     page = Dashboard(EXPERIMENT, board).markdown(None)
-    assert "1 stopped" in page and re.search(r"About 0:(29|30) to go", page), (
+    assert "1 stopped" in page and re.search(r"About 0:(29|30) left", page), (
         "the cell that was stopped is not waited for"
     )
     board.failed(TRAIN, StepFailure("The oven is cold.", "Light it."))
     page = Dashboard(EXPERIMENT, board).markdown(None)
-    assert "1 failed" in page and re.search(r"About (1:59|2:00) to go", page), "it is tried again"
+    assert "1 failed" in page and re.search(r"About (1:59|2:00) left", page), "it is tried again"
     board.failed(f"evaluate {other}", Stopped())
-    assert "What is done is kept" in Dashboard(EXPERIMENT, board).markdown(None)
+    dashboard = Dashboard(EXPERIMENT, board)
+    assert "Finished steps are kept" not in dashboard.markdown(None), "others wait for their turn, or to be tried again"
+    assert "Finished steps are kept; the next run continues from there." in dashboard.markdown(None, over=True)
+
+
+def test_a_run_that_has_made_everything_leaves_nothing_to_the_next(board):
+    for label, spec in SPECS.items():
+        if spec.step in ("train", "evaluate"):
+            board.ended(label, manifest(label))
+    assert "Finished steps are kept" in Dashboard(EXPERIMENT, board).markdown(None, over=True)
+    for label in ("prepare", "report"):
+        board.found(label, manifest(label))
+    assert "All steps are done." in Dashboard(EXPERIMENT, board).markdown(None, over=True)
+
+
+def test_what_the_budget_holds_back_says_so(board):
+    refusal = HeldBack("1 GPU-hours (1.1 spent)")
+    board.alarmed(TRAIN, f"{refusal.happened} No further training will start.")
+    board.failed(TRAIN, refusal)
+    assert row(board, "reasoner alpha=0.4 s0")[0] == "**stopped**"
+    page = Dashboard(EXPERIMENT, board).markdown(None)
+    assert f"**{TRAIN}**: The budget of 1 GPU-hours (1.1 spent) is used up." in page
 
 
 def test_an_alarm_stays_to_be_seen_and_a_step_that_was_stopped_has_not_failed(board):
@@ -160,6 +181,13 @@ def test_a_cell_is_done_only_when_all_its_steps_are_over(states):
     assert (line.state in (State.DONE, State.FOUND)) == (set(states) <= {State.DONE, State.FOUND})
 
 
+@given(states=st.lists(st.sampled_from(State), min_size=1, max_size=3))
+def test_a_running_step_hides_none_of_its_cell_that_failed_or_was_stopped(states):
+    (line,) = lines_of(Standing(f"{number} cell", state) for number, state in enumerate(states))
+    worst = [state for state in (State.FAILED, State.STOPPED, State.RUNNING) if state in states]
+    assert line.state is worst[0] if worst else line.state not in (State.FAILED, State.STOPPED, State.RUNNING)
+
+
 # ----------------------------------------------------------------------------------------------- how long it takes
 
 
@@ -177,15 +205,21 @@ def ahead(*standings: Standing, side_by_side: int = 1) -> Seconds | Unknown:
 
 
 def test_without_any_pace_there_is_a_reason_in_place_of_an_estimate():
-    assert ahead(standing("train a")) == Unknown("no training has come far enough to go by")
-    assert ahead(standing("train a", done=0)) == Unknown("no training has come far enough to go by")
+    assert ahead(standing("train a")) == Unknown("no training run has progressed far enough to estimate from")
+    assert ahead(standing("train a", done=0)) == Unknown("no training run has progressed far enough to estimate from")
     assert ahead(standing("train a", done=5), standing("evaluate a")) == Unknown(
-        "no measurement has come far enough to go by"
+        "no evaluation has progressed far enough to estimate from"
     )
 
 
 def test_a_step_that_runs_goes_on_as_it_has():
     assert ahead(standing("train a", done=4)) == Seconds(150.0, 150.0)
+
+
+def test_what_a_phase_had_behind_it_when_it_began_is_no_part_of_its_pace():
+    progress = Progress(phase="train", done=6, total=10)
+    gone_on = Standing("train a", State.RUNNING, began=0.0, phase_began=20.0, phase_first=4, progress=progress)
+    assert ahead(gone_on) == Seconds(160.0, 160.0)
 
 
 def test_a_step_that_waits_lasts_as_long_as_the_quickest_and_the_slowest_of_its_kind():

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prefect_fixtures import ask
 from processes import alive
 
+from infra.registration import _with_heartbeats
+from infra.zombies import DEAD_AFTER_SECONDS, HEARTBEAT_SETTING
 from tasks.local.server import TRACKING_OFF, Server
 
 ROOT = Path(__file__).parent.parent
@@ -166,6 +169,39 @@ def test_a_schedule_that_is_switched_on_stays_on_and_makes_runs(place):
     assert not place.deployment()["schedules"][0]["active"]
 
 
+def environments(*entries: dict[str, Any]) -> list[dict[str, str]]:
+    """Of the runs of deployments, as they are registered."""
+    found = _with_heartbeats({"deployments": list(entries)})["deployments"]
+    return [entry.get("work_pool", {}).get("job_variables", {}).get("env", {}) for entry in found]
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        {},
+        {"work_pool": {"name": "gpu"}},
+        {"work_pool": {"name": "gpu", "job_variables": {"gpus": 4, "env": None}}},
+        {"work_pool": {"name": "gpu", "job_variables": {"env": {"A": "1"}}}},
+    ],
+)
+def test_a_run_that_the_automation_looks_after_says_often_enough_that_it_lives(pool):
+    """Prefect itself has it say so every 180 s, which the automation takes for its death."""
+    (environment,) = environments({"name": "own", "tags": ["mine", "effreason"], **pool})
+    assert 2 * int(environment[HEARTBEAT_SETTING]) < DEAD_AFTER_SECONDS
+    assert environment.keys() <= {HEARTBEAT_SETTING, "A"}
+    others = {"deployments": [{"name": "own", "tags": ["mine"], **pool}]}
+    assert _with_heartbeats(others) == others, "which is none of ours"
+
+
+def test_what_an_entry_says_of_heartbeats_stands_and_ours_say_it_themselves():
+    own = {"work_pool": {"name": "gpu", "job_variables": {"env": {HEARTBEAT_SETTING: "40"}}}, "tags": ["effreason"]}
+    assert environments(own) == [{HEARTBEAT_SETTING: "40"}]
+    beside = {"work_pool": {"job_variables": {"env": {"A": "1"}}}, "tags": ["effreason"]}
+    assert environments(beside)[0]["A"] == "1"
+    project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    assert _with_heartbeats(project) == project, "also for those who deploy by Prefect's own command"
+
+
 BAD_ENTRY = """
   - name: misspelt
     entrypoint: flows.full_sweep.misspelt
@@ -197,7 +233,7 @@ def test_a_scheduled_deployment_of_no_flow_is_refused_before_anything_is_registe
     before = registered(place)
     misspelt = BAD_ENTRY + "    schedules: [{slug: nightly, cron: '0 2 * * *'}]\n"
     refused = registered_from(place, misspelt)
-    assert "flows.full_sweep.misspelt, which is no flow" in refused.stderr
+    assert "flows.full_sweep.misspelt, which is not a flow" in refused.stderr
     assert registered(place) == before
 
 
@@ -275,7 +311,7 @@ def test_a_run_whose_worker_and_process_are_killed_together_is_marked_as_crashed
         os.kill(process, signal.SIGKILL)
     assert ask(place.server, f"/flow_runs/{run}")["state_name"] == "Running", "nobody is left to say otherwise"
     until(lambda: ask(place.server, f"/flow_runs/{run}")["state_name"] == "Crashed", 150)
-    assert "Nothing was heard" in ask(place.server, f"/flow_runs/{run}")["state"]["message"]
+    assert "sent no heartbeat" in ask(place.server, f"/flow_runs/{run}")["state"]["message"]
     assert of_place(place) == []
 
 

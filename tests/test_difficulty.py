@@ -131,7 +131,8 @@ def test_problems_without_a_difficulty_are_left_out():
     told = by_source(model, [model], {**source_of(HARD[:40]), "p00000": None, "elsewhere": 9.0})
     assert sum(each.problems for each in told.bins) == 39
     assert (
-        by_source(model, [model], {}).missing["adaptation_after"] == "The source tells no difficulty of these problems."
+        by_source(model, [model], {}).missing["adaptation_after"]
+        == "The source gives no difficulty for these problems."
     )
 
 

@@ -76,12 +76,17 @@ def test_what_is_measured_already_is_found(folder, capsys):
         (("--model", "reasoner", "--suite", "chain-sum", "--problems", "0"), "problems = 0"),
         (("--model", "reasoner", "--suite", "chain-sum", "--temperature", "0"), "set samples = 1"),
         (("--model", "reasoner", "--suite", "chain-sum", "--suite", "chain-sum"), "same entry twice"),
-        (("--model", "reasoner", "--suite", "chain-sum", "--prompt", "Think!"), "no {question}"),
+        (("--model", "reasoner", "--suite", "chain-sum", "--prompt", "Think!"), "does not contain {question}"),
+        (("--model", "reasoner", "--suite", "chain-sum", "--prompt", "{question}{budget}"), "contains {budget}"),
+        (("--model", "reasoner", "--suite", "chain-sum", "--prompt", "{question}\udcff"), "The prompt is not UTF-8"),
+        (("--model", "", "--suite", "chain-sum"), "no model ''"),
+        (("--model", "x" * 300, "--suite", "chain-sum"), "There is no model"),
+        (("--model", "reasoner", "--suite", "chain-sum", "--store", ""), "name of the store is empty"),
         (("--model", "reasoner", "--like", "evaluate/abc"), "begins with 'evaluate/abc'"),
         (("--model", "reasoner", "--like", ""), "begins with ''"),
         (("--model", "reasoner", "--like", "evaluate/abc", "--samples", "2"), "--like and --samples"),
         (("--model", "train/abc", "--suite", "chain-sum"), "begins with 'train/abc'"),
-        (("--model", "reasoner", "--suite", "chain-sum", "--store", "s3://x"), "names no bucket"),
+        (("--model", "reasoner", "--suite", "chain-sum", "--store", "s3://x"), "does not name a bucket"),
     ],
 )
 def test_nonsense_gets_one_sentence_with_the_remedy(folder, capsys, arguments, said):
@@ -91,4 +96,12 @@ def test_nonsense_gets_one_sentence_with_the_remedy(folder, capsys, arguments, s
 
 def test_problems_are_no_evaluation_to_be_like(folder, capsys):
     evaluated(capsys, "--model", "reasoner", "--suite", "chain-sum", *FEW)
-    assert "is no evaluation" in refused(capsys, "--model", "reasoner", "--like", "prepare/")
+    assert "is not an evaluation" in refused(capsys, "--model", "reasoner", "--like", "prepare/")
+
+
+def test_rows_that_were_left_out_are_told(folder, capsys):
+    rows = [("1+1=?", 2), ("1+2=?", 3), ("1+2=?", 4)]
+    (folder / "mine.jsonl").write_text("".join(f'{{"problem": "{sum}", "answer": {answer}}}\n' for sum, answer in rows))
+    printed, address = evaluated(capsys, "--model", "reasoner", "--suite", "mine.jsonl", *FEW)
+    problems = FolderStore(folder / "runs/store").find(address).spec.problems
+    assert re.search(rf"^rows left out: .+: 2 \(dropped.jsonl of {problems} lists them\)$", printed, re.MULTILINE)

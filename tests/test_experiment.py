@@ -70,6 +70,7 @@ def test_the_range_of_alpha_is_that_of_the_penalty():
     "changes",
     [
         {"alphas": (0.1, 0.1)},
+        {"alphas": (0.1, 0.1 + 1e-9)},
         {"seeds": (1, 1)},
         {"models": (BuiltInModel(), BuiltInModel())},
         {"data": Data(suites=(Suite(name="a", source={"kind": "math500"}), Suite(name="a", source={"kind": "gsm8k"})))},
@@ -77,6 +78,29 @@ def test_the_range_of_alpha_is_that_of_the_penalty():
 )
 def test_nothing_can_be_asked_for_twice(changes):
     with pytest.raises(ValidationError, match="same entry twice"):
+        experiment(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"seeds": (-1,)}, "greater than or equal to 0"),
+        ({"seeds": (2**32,)}, "less than or equal to"),
+        ({"data": {"prompt": {"template": "Sum it."}}}, "no {question}"),
+        (
+            {"data": {"source": {"kind": "chain-sum", "min_terms": 9, "max_terms": 3}}},
+            "min_terms 9 is above max_terms 3",
+        ),
+        ({"data": {"train_problems": 10**23}}, "less than or equal to"),
+        ({"training": {"penalty": {"kind": "budget"}}, "alphas": (0.01,)}, "needs the budgets of prompts"),
+        ({"training": {"max_grad_norm": float("inf")}}, "finite number"),
+        ({"training": {"agreement": {"stop_nats": float("inf")}}}, "finite number"),
+        ({"training": {"preset": ["dler"]}}, "preset"),
+        ({"evaluation": {"budgets": (0, -5)}}, "greater than or equal to 1"),
+    ],
+)
+def test_what_would_fail_in_a_step_or_say_nothing_is_refused_before_any(changes, why):
+    with pytest.raises(ValidationError, match=why):
         experiment(**changes)
 
 
@@ -101,7 +125,7 @@ def test_every_cell_is_one_model_one_alpha_and_one_seed():
 
 
 @pytest.mark.parametrize(
-    ("training", "sentence"), [({"preset": "grpo"}, "varies little"), ({"preset": "sft-shortest"}, "no use for alpha")]
+    ("training", "sentence"), [({"preset": "grpo"}, "varies little"), ({"preset": "sft-shortest"}, "not use alpha")]
 )
 def test_a_sweep_over_an_alpha_without_effect_is_cautioned_against(training, sentence):
     (caution,) = experiment(training=training).cautions()

@@ -17,7 +17,7 @@ from huggingface_hub import metadata_load
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from effreason.choices import FolderHome, FolderModel, Lora
+from effreason.choices import FolderHome, FolderModel, HubModel, Lora, Prompt
 from effreason.cli import main
 from effreason.commands.cells import named_policies
 from effreason.errors import UserError
@@ -28,8 +28,11 @@ from effreason.models import load
 from effreason.planning import steps
 from effreason.prompts import render
 from effreason.reasoner import WEIGHTS
+from effreason.shipping.adapter import write_adapter
+from effreason.shipping.card import card, licence_of
 from effreason.steps import produce
 from effreason.store import open_store
+from effreason.store.folder import FolderStore
 from effreason.workbench import Runtime
 
 ROOT = Path(__file__).parent.parent
@@ -159,6 +162,83 @@ def test_a_folder_with_something_in_it_is_left_alone_unless_asked(policies, plac
     assert (tmp_path / "config.json").is_file() and (tmp_path / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("place_of", "code", "said"),
+    [
+        (lambda folder: folder / "file" / "sub", 2, "cannot be used as a folder"),
+        (lambda folder: folder / "file", 2, "cannot be used as a folder"),
+        (lambda folder: folder / ("x" * 300), 2, "cannot be used as a folder"),
+        (lambda folder: Path("/proc/nowhere"), 1, "/proc/nowhere"),
+    ],
+    ids=["below a file", "a file", "too long", "no disk"],
+)
+def test_a_folder_that_cannot_be_is_refused_in_one_sentence(place_of, code, said, policies, place, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    arguments = ["export", policies["full"].address, str(place_of(tmp_path)), "--store", str(place)]
+    assert main(arguments) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_name_that_no_repository_can_have_is_refused_before_anything_is_exported(policies, place, tmp_path, capsys):
+    arguments = ["export", policies["full"].address, str(tmp_path / "model"), "--store", str(place)]
+    for name in ("me/../x y", "a/b/c", ""):
+        assert main([*arguments, "--push", name]) == 2
+        assert "not a valid repository name" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_is_exported_into_the_folder_that_one_is_in_has_its_name(policies, place, tmp_path, monkeypatch):
+    (tmp_path / "shorter").mkdir()
+    monkeypatch.chdir(tmp_path / "shorter")
+    assert "\n# shorter\n" in (exported(policies["full"], place, Path(".")) / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [b"---\n- a\n- b\n---\n# x", b"---\na: [\n---\n# x", b"---\nlicense: \xff\n---\n"],
+    ids=["list", "yaml", "bytes"],
+)
+def test_a_base_whose_card_cannot_be_read_has_no_licence_that_is_known(page, tmp_path):
+    (tmp_path / "README.md").write_bytes(page)
+    assert licence_of(FolderModel(name="odd", path=str(tmp_path))) is None
+
+
+def test_the_card_says_all_of_how_the_question_was_put(policies, place):
+    def said(prompt: Prompt) -> str:
+        spec = policies["full"].spec.model_copy(update={"prompt": prompt})
+        policy = policies["full"].model_copy(update={"spec": spec})
+        page = card(open_store(FolderHome(path=str(place))), policy, "x", adapter=False)
+        return page.split("## How to use")[1].split("## How to reproduce")[0]
+
+    whole = said(Prompt(template="Sum: {question}", system="Answer in French.", chat=True, thinking=False))
+    for part in ("Sum: {question}", "Answer in French.", "in the chat template:", "enable_thinking=False"):
+        assert part in whole
+    plain = said(Prompt(chat=False, template="{question} in {budget}", budgets=(16, 64)))
+    assert "without the chat template" in plain and "from 16 to 64" in plain
+    assert "system message" not in plain and "enable_thinking" not in plain
+
+
+def test_an_adapter_names_the_commit_of_its_base(policies, place, tmp_path, monkeypatch):
+    policy, base = policies["lora"], HubModel(name="small", id="me/small", revision="c" * 40)
+    here = load(policy.spec.model, "cpu", "float32")
+    monkeypatch.setattr("effreason.shipping.adapter.load", lambda *_: here)
+    spec = policy.spec.model_copy(update={"model": base})
+    store = open_store(FolderHome(path=str(place)))
+    write_adapter(spec, store.fetch(policy, tmp_path, ["model/"]) / "model", tmp_path / "adapter")
+    told = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (told["base_model_name_or_path"], told["revision"]) == ("me/small", "c" * 40)
+    page = card(store, policy.model_copy(update={"spec": spec}), "x", adapter=True)
+    assert f'from_pretrained("me/small", revision="{"c" * 40}")' in page
+
+
+def test_a_damaged_evaluation_stops_no_export(policies, place, tmp_path):
+    store = FolderStore(Path(shutil.copytree(place, tmp_path / "store")))
+    measured = next(address for address in store.addresses() if address.startswith("evaluate/"))
+    (tmp_path / "store" / measured / "manifest.json").write_text("{")
+    exported(policies["control"], tmp_path / "store", tmp_path / "control")
+    exported(policies["full"], tmp_path / "store", tmp_path / "full")
+
+
 def lay_down(former: str, policies, place: Path, folder: Path) -> None:
     """A model in the folder before another is exported into it."""
     if former == "shards":
@@ -226,11 +306,11 @@ def test_the_documentation_names_cells_that_there_are(tmp_path):
     named = {name for page in pages for name in re.findall(r"\btiny:[\w.=,]*\w", page.read_text(encoding="utf-8"))}
     assert len(named) > 1
     for name in named:
-        with pytest.raises(UserError, match="is in the store"):
+        with pytest.raises(UserError, match="has no policy of"):
             named_policies(name, empty)
 
 
-@pytest.mark.parametrize(("narrowing", "happened"), [("alpha=9", "no cell with"), ("beta=1", "picks no cell")])
+@pytest.mark.parametrize(("narrowing", "happened"), [("alpha=9", "no cell with"), ("beta=1", "does not select a cell")])
 def test_a_cell_that_is_not_there_is_refused(narrowing, happened, place, policies, tmp_path, capsys):
     assert main(["export", f"{SMALL}:{narrowing}", str(tmp_path / "x"), "--store", str(place)]) == 2
     assert happened in capsys.readouterr().err

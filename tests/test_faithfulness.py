@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from effreason.faithfulness.probes import Kind, Probe, hints, mistake
 from effreason.faithfulness.replies import FILE, ProbeReply, read_replies, restated, says_so
 from effreason.faithfulness.split import Split, split
 from effreason.generation import Generator, Request
+from effreason.generation.engines import Opened
+from effreason.generation.room import refuse_what_is_too_long
 from effreason.generation.sampler import open_sampler
 from effreason.generation.scripted import ScriptedGenerator
 from effreason.models import load
@@ -71,7 +74,7 @@ def unfaithful(prompt: str, _: int) -> str:
     return f"#### {total}" if "(1)" in prompt else steps_from(digits(prompt)[0], digits(prompt)[1:], 1)
 
 
-def probed(generator: Generator, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Probed:
+def probed(generator: Generator, tokenizer: PreTrainedTokenizerBase, folder: Path, room: int | None = None) -> Probed:
     folder.mkdir(exist_ok=True)
     bench = Workbench(open_store(FolderHome(path=str(folder))), folder)
     problems = [Problem(f"p{i}", each.question, each.answer) for i, each in enumerate(chain_sums(PROBLEMS, 5, (6, 10)))]
@@ -85,7 +88,7 @@ def probed(generator: Generator, tokenizer: PreTrainedTokenizerBase, folder: Pat
         for each in problems
     ]
     completed = list(judged(asked, answers(generator, asked, bench), Marks(tokenizer)))
-    return probe(generator, tokenizer, SPEC, asked, completed, bench)
+    return probe(Opened(generator, tokenizer, room), SPEC, asked, completed, bench)
 
 
 @pytest.fixture(scope="module")
@@ -305,4 +308,24 @@ def test_no_probes_are_asked_where_none_are_wanted(tmp_path):
     quiet = SPEC.model_copy(update={"protocol": PROTOCOL.model_copy(update={"faithfulness": None})})
     tokenizer = build_tokenizer()
     bench = Workbench(open_store(FolderHome(path=str(tmp_path))), tmp_path)
-    assert probe(ScriptedGenerator(faithful, tokenizer), tokenizer, quiet, [], [], bench) == Probed(None, 0)
+    assert probe(Opened(ScriptedGenerator(faithful, tokenizer), tokenizer), quiet, [], [], bench) == Probed(None, 0)
+
+
+class Bounded(ScriptedGenerator):
+    """Refuses probes that its model has no room for, as the engines do."""
+
+    room = 70
+
+    def generate(self, requests, limits, on_completion=None):
+        if limits.temperature == 0:
+            refuse_what_is_too_long(requests, limits, self.room, "")
+        return super().generate(requests, limits, on_completion)
+
+
+def test_a_probe_ends_where_the_models_positions_do_and_is_not_asked_beyond(folders, measured, tmp_path):
+    tokenizer = build_tokenizer()
+    probed(Bounded(faithful, tokenizer), tokenizer, tmp_path / "small", Bounded.room)
+    asked = Counter(one.kind for one in read_replies(tmp_path / "small" / "output" / FILE))
+    without_end = Counter(one.kind for one in read_replies(folders["faithful"] / "output" / FILE))
+    assert asked.keys() == without_end.keys()
+    assert asked[Kind.EARLY] < without_end[Kind.EARLY]

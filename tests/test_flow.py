@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from logging import INFO, WARNING
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_step import REPORT_FILES
@@ -129,13 +130,19 @@ def shown(server: Server, made: int) -> dict[str, str]:
     of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     tasks = {task["name"]: task["id"] for task in ask(server, "/task_runs/filter", of_run)}
     assert set(tasks) >= {"prepare", "train reasoner alpha=0.4 s0", "evaluate reasoner", "report", "publish"}
-    artifacts = {artifact["key"]: artifact["data"] for artifact in ask(server, "/artifacts/filter", of_run)}
+    artifacts = {key: artifact["data"] for key, artifact in shown_of_latest(server).items()}
     assert set(artifacts) >= {"small", "small-results", "small-dashboard"} and len(artifacts) == made + 3
     assert artifacts.get("small-train-reasoner-alpha-0-4-s0", 100) == 100
-    assert "7 of 7 steps" in artifacts["small-dashboard"] and "All is done." in artifacts["small-dashboard"]
+    assert "7 of 7 steps" in artifacts["small-dashboard"] and "All steps are done." in artifacts["small-dashboard"]
     page = artifacts["small"]
     assert "| 0.2 | 99% |" in page and "data:image/svg+xml;base64," in page and "file:///" in page
     return tasks
+
+
+def shown_of_latest(server: Server) -> dict[str, dict[str, Any]]:
+    """By their keys, the artifacts of the latest run."""
+    of_run = {"flow_runs": {"id": {"any_": [latest_run(server)["id"]]}}}
+    return {artifact["key"]: artifact for artifact in ask(server, "/artifacts/filter", of_run)}
 
 
 def logged(server: Server, task: str, line: str, level: int) -> None:
@@ -152,7 +159,7 @@ def logged(server: Server, task: str, line: str, level: int) -> None:
 # ---------------------------------------------------------------------------------------------------- it fails
 
 
-def test_a_fault_of_the_users_is_not_retried_and_ends_the_others_at_once(place):
+def test_a_fault_of_the_users_is_not_retried_and_ends_the_others_at_once(place, prefect_server):
     began = time.monotonic()
     code, output, errors = place.run({"train 0.4": "user", "train 0.0": "hang"})
     assert (code, errors) == (2, "full-sweep: The oven is cold. Light it.\n")
@@ -160,6 +167,10 @@ def test_a_fault_of_the_users_is_not_retried_and_ends_the_others_at_once(place):
     assert list(place.started().values()).count("train 0.4") == 1
     assert "stopped" in output
     assert place.survivors() == []
+    latest = shown_of_latest(prefect_server)
+    bar = latest["small-train-reasoner-alpha-0-4-s0"]
+    assert (bar["data"], bar["description"]) == (0, "train reasoner alpha=0.4 s0: failed. The oven is cold.")
+    assert "Finished steps are kept" in latest["small-dashboard"]["data"]
 
 
 def test_a_step_that_failed_through_no_fault_of_the_experiment_is_tried_again(place):
@@ -201,8 +212,10 @@ def test_however_a_run_is_ended_no_process_is_left_within_ten_seconds(place, pre
     assert place.survivors() == []
     match way:
         case "Ctrl-C":
-            assert process.returncode == 130 and "run it again to go on" in errors
+            assert process.returncode == 130 and "run it again to continue" in errors
         case "cancelled in the UI":
             assert process.returncode == 1 and "cancelled" in errors
             assert latest_run(prefect_server)["state_name"] == "Cancelled"
     assert process.returncode != 0 and "Traceback" not in errors
+    bar = shown_of_latest(prefect_server)["small-train-reasoner-alpha-0-4-s0"]
+    assert bar["description"] == "train reasoner alpha=0.4 s0: stopped"

@@ -84,7 +84,7 @@ def test_shorter_and_less_right_is_refused_for_accuracy():
 
 def test_as_right_and_as_long_is_refused_for_tokens():
     (why,) = refusals(answers(1, 0.95, 90), answers(2, 0.95, 90))
-    assert why.startswith("does not surely take fewer tokens than the champion")
+    assert why.startswith("is not shown to use fewer tokens than the champion")
 
 
 def test_what_may_or_may_not_be_worse_is_refused():
@@ -95,7 +95,18 @@ def test_what_may_or_may_not_be_worse_is_refused():
 @pytest.mark.parametrize("problems", [0, 1, FEWEST_PROBLEMS - 1])
 def test_too_little_data_is_refused(problems):
     (why,) = refusals(answers(1, 1.0, 10, problems=problems), answers(2, 1.0, 90, problems=problems))
-    assert why == f"was compared with the champion on too little data, {problems} of 30 problems"
+    assert why == f"has too few problems for a comparison with the champion: {problems} of the 30 needed"
+
+
+@pytest.mark.parametrize("problems", [58, 59])
+def test_a_loss_that_so_few_problems_may_hide_is_none_that_is_ruled_out(problems):
+    """0.95^59 is the first power of 0.95 below 0.05."""
+    spec = FIRST_NIGHT.model_copy(update={"gate": Gate(max_accuracy_loss=0.05, max_total_loss=0.05)})
+    of = Models(*({SUITE: answers(1, 2.0, tokens, problems)} for tokens in (30, 90, 90)))
+    (only,) = checks(spec, of)
+    assert only.refusal == (
+        None if problems == 59 else "has too few problems for a comparison with the champion: 58 of the 59 needed"
+    )
 
 
 def test_small_losses_night_by_night_do_not_add_up():
@@ -184,7 +195,7 @@ def test_too_few_nights_say_nothing():
     figures = drift([measured(0.5, 5)], list(nights(FEWEST_NIGHTS - 1)))
     assert [(figure.expected, figure.unusual, figure.nights) for figure in figures] == [(None, None, 4)] * 2
     told = page(FIRST_NIGHT, decision(20, measured(0.5, 5)), figures)
-    assert "Too few nights to say what is usual: 4 earlier ones of the 5 that it takes." in told
+    assert "Too few nights to say what is usual: 4 earlier ones, and 5 are needed." in told
 
 
 def test_nights_that_happen_to_agree_are_no_reason_for_alarm():
@@ -214,4 +225,4 @@ def test_the_page_has_every_figure_with_its_interval():
     assert (
         told.count("| passed |") == 2 and "| sums | candidate | 100 | 95.0% [94.0, 96.0] | 60.0 [59.0, 61.0] |" in told
     )
-    assert "Tonight is as the nights before." in told and told.count("| usual |") == 2
+    assert "Every figure of tonight is within its expected interval." in told and told.count("| usual |") == 2

@@ -29,6 +29,7 @@ from effreason.generation.cache import Rows
 from effreason.generation.decoder import Decoder
 from effreason.generation.llama import LlamaDecoder, suits
 from effreason.generation.noise import keys, uniforms
+from effreason.generation.room import positions
 from effreason.generation.sampler import Sampler, open_sampler
 from effreason.generation.scripted import ScriptedGenerator
 from effreason.models import load
@@ -302,6 +303,35 @@ def test_any_of_several_ends_ends_a_completion():
 def test_a_truncated_completion_has_exactly_the_limit_and_no_end(sampler):
     cut = [c for group in ask(sampler, count=64, max_tokens=6) for c in group if c.truncated]
     assert cut and all(c.tokens == 6 == len(c.token_ids) and EOS not in c.token_ids for c in cut)
+
+
+def test_what_has_more_positions_than_the_model_is_refused_with_the_numbers(sampler):
+    longest, room = max(map(len, PROMPTS)), SHAPE["max_position_embeddings"]
+    ask(sampler, count=1, max_tokens=room - longest - 1)
+    with pytest.raises(UserError, match=rf"{longest} tokens and .* up to {room - longest} do not fit into {room}"):
+        ask(sampler, count=1, max_tokens=room - longest)
+
+
+def test_long_rope_is_decoded_up_to_the_length_at_which_it_would_turn_all_rows_of_a_batch():
+    turns = 48
+    rotation = {
+        "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [1.5] * 4,
+        "original_max_position_embeddings": turns,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    config = Phi3Config(**SHAPE, rope_parameters=rotation, original_max_position_embeddings=turns)
+    stretched = Sampler(AutoModelForCausalLM.from_config(config).eval(), tokenizer())
+    short, long = (5, 6, 7), tuple(range(2, 22))
+    [alone] = ids(ask(stretched, [short], max_tokens=27))
+    beside = ids(ask(stretched, [short, long], max_tokens=turns - len(long) - 1))
+    assert beside[0] == alone
+    with pytest.raises(UserError, match=rf"do not fit into {turns}.*--max-model-len"):
+        ask(stretched, [short, long], max_tokens=turns - len(long))
+
+
+def test_a_model_that_names_no_positions_has_room_without_end():
+    assert positions(MambaConfig()) is None
+    assert positions(GPT2Config(n_positions=77)) == 77
 
 
 def test_a_lower_limit_cuts_the_same_completion_short(sampler):

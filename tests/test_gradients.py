@@ -10,8 +10,9 @@ from transformers import LlamaForCausalLM
 from trl import GRPOTrainer
 
 from effreason.choices import DropBelowAlpha, DropBelowSpread, DropZero, Filter, KeepAll, KlInLoss
+from effreason.records import Verdict
 from effreason.specs import TrainSpec
-from effreason.training.filtering import above, thresholds
+from effreason.training.filtering import thresholds
 from effreason.training.microbatches import Totals, tensors
 from effreason.training.rollouts import Rollout
 from effreason.training.setting import Setting
@@ -129,10 +130,14 @@ def test_an_update_in_many_micro_batches_has_the_gradient_of_trls_own_loss(tmp_p
 @pytest.mark.parametrize("choice", [DropZero(), DropBelowAlpha(threshold=1.0), DropBelowSpread(threshold=0.8)])
 def test_filtering_is_the_same_as_an_advantage_of_zero(tmp_path: Path, loss: str, choice: Filter) -> None:
     spec = tiny_spec(steps=1, loss=loss, filter=choice, warmup_steps=0, max_grad_norm=1e9)
-    rollouts = Run(tmp_path, spec).collector.batch(1, spec.alpha).rollouts
-    advantages = [rollout.advantage for rollout in rollouts]
-    kept = above(rollouts, thresholds(choice, advantages, spec.alpha, spec.training.completions_per_prompt))
-    zeroed = [one if one in kept else replace(one, advantage=0.0) for one in rollouts]
+    batch = Run(tmp_path, spec).collector.batch(1, spec.alpha)
+    advantages = [rollout.advantage for rollout in batch.rollouts]
+    limits = thresholds(choice, advantages, spec.alpha, spec.training.completions_per_prompt)
+    zeroed: list[Rollout] = []
+    for group in batch.groups:
+        mixed = {Verdict.RIGHT, Verdict.WRONG} <= {one.judgement.verdict for one in group}
+        limit = limits.mixed if mixed else limits.alike
+        zeroed += [one if abs(one.advantage) > limit else replace(one, advantage=0.0) for one in group]
     assert 0 < sum(one.advantage != 0 for one in zeroed) < len(zeroed)
     expected = gradient_of_trl(tmp_path / "trl", spec, zeroed)
     assert relative_error(gradient_of_one_update(tmp_path / "ours", spec), expected) < 1e-5

@@ -17,13 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import alive
 
-from effreason.grading import SECONDS, Graders, gradable, grade, grade_all, shared
+from effreason.grading import SECONDS, Graders, grade, grade_all, shared
 from effreason.grading.extraction import answer_in
 from effreason.grading.plain import decide
 from effreason.grading.workers import PATIENCE
 from effreason.problems.chain_sum import chain_sums, worked
-from effreason.problems.splits import problem_id
-from effreason.records import Problem, Verdict
+from effreason.records import Verdict
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "data" / "grading_cases.jsonl").read_text().splitlines()]
 INTEGERS = st.integers(-(10**12), 10**12)
@@ -90,14 +89,14 @@ def test_the_evidence_is_kept_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("gold", ["42", "-1,080.5", "\\frac{1}{2}", "2x + 3", "(3,4]", "Evelyn", "(C)", "52_8", "yes"])
 def test_a_readable_gold_answer_is_gradable(gold: str) -> None:
-    assert gradable(Problem(problem_id("?"), "?", gold))
+    assert shared().accepted([gold]) == [True]
 
 
 @pytest.mark.parametrize(
     "gold", ["", " ", "\\frac{1}{", "}{", "\\frac{}{}", "5x +", "x" * 5000], ids=lambda gold: gold[:12]
 )
 def test_an_unreadable_gold_answer_is_not_gradable(gold: str) -> None:
-    assert not gradable(Problem(problem_id("?"), "?", gold))
+    assert shared().accepted([gold]) == [False]
 
 
 def test_an_unreadable_gold_answer_leaves_completions_unjudged() -> None:

@@ -1,6 +1,6 @@
 """Coverage is simulated: problems differ in how often they are solved, and their samples stand or fall together."""
 
-from math import comb, exp, lgamma
+from math import comb, exp, lgamma, sqrt
 
 import numpy as np
 import pytest
@@ -58,6 +58,18 @@ def test_a_rate_next_to_one_is_covered_too(problems, alike):
     assert covered(problems, 0.998, alike, 2000) >= 0.93
 
 
+@pytest.mark.parametrize("alike", [0.8, 0.9])
+def test_a_rate_next_to_one_is_covered_where_problems_are_solved_always_or_never(alike):
+    assert covered(30, 0.995, alike, 2000) >= 0.93
+
+
+def test_a_proportion_is_a_quarter_of_the_way_from_wilson_to_agresti_and_coull():
+    """Of 9 in 10, Wilson's limits are 0.595850 and 0.982124, and theirs 0.574032 and 1.003942."""
+    low, centre, high = proportion([[1]] * 9 + [[0]])
+    expected = (0.75 * 0.595850 + 0.25 * 0.574032, 0.9, 0.75 * 0.982124 + 0.25 * 1.003942)
+    assert (low, centre, high) == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("alike", [0.0, 0.1, 0.3, 0.6, 0.9])
 @pytest.mark.parametrize("rate", [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
@@ -112,6 +124,23 @@ def test_mean_tokens_and_their_reduction_are_covered(problems, spread):
     truth = 200 * exp(spread * spread / 2)
     assert 0.93 <= np.mean([i.low <= truth <= i.high for i in means]) <= 0.97
     assert 0.93 <= np.mean([i.low <= 1 - keeps <= i.high for i in reductions]) <= 0.97
+
+
+def test_a_mean_of_unequal_samples_has_the_limits_of_cochrans_ratio():
+    """The problems enter with 17.5 + (mean - 17.5) · samples / 2, that is 13.75 and 21.25; two are never skewed."""
+    low, centre, high = mean([[10], [20, 20, 20]])
+    variance = 3.75**2 + 3.75**2 + 1 / 12
+    assert (low, centre, high) == pytest.approx((0, 17.5, 17.5 + 12.70620 * sqrt(variance / 2)))
+
+
+def test_halls_transformation_takes_the_limits_of_a_skewed_mean_to_those_of_students_t():
+    counts = np.array([1000, 1000, 2000, 2000, 3000, 9000, 30_000]) + 100_000
+    low, centre, high = mean(counts[:, None])
+    skewness = ((counts - centre) ** 3).mean() / counts.std() ** 3
+    for limit, quantile in ((high, -2.446912), (low, 2.446912)):
+        t = (centre - limit) / (counts.std(ddof=1) / sqrt(7))
+        straight = t + skewness * t**2 / (3 * sqrt(7)) + skewness**2 * t**3 / (27 * 7) + skewness / (6 * sqrt(7))
+        assert straight == pytest.approx(quantile, rel=1e-4)
 
 
 @pytest.mark.parametrize(

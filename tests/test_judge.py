@@ -215,7 +215,7 @@ def test_the_key_does_not_follow_a_redirect(server, tmp_path, monkeypatch):
 def test_no_server_is_a_failure_and_no_address_a_mistake(tmp_path):
     with pytest.raises(StepFailure, match="No judge answers"):
         Judge(Endpoint("http://127.0.0.1:9/v1", "wise"), tmp_path, Budget(9)).judge(PIECES)
-    with pytest.raises(UserError, match="no address"):
+    with pytest.raises(UserError, match="is not a valid judge URL"):
         Endpoint("file:///etc/passwd", "wise")
 
 
@@ -273,4 +273,10 @@ def test_the_command_asks_with_the_problem_and_says_how_far_it_came(evaluated, s
 def test_what_is_no_evaluation_is_refused(evaluated, server, tmp_path, capsys):
     folder, _ = evaluated
     assert main(command((folder, "prepare"), server, tmp_path)) == 2
-    assert "no evaluation" in capsys.readouterr().err
+    assert "is not an evaluation" in capsys.readouterr().err
+
+
+def test_a_cache_that_can_be_no_folder_is_refused_before_anything_is_asked(evaluated, server, tmp_path, capsys):
+    (tmp_path / "cache").write_text("")
+    assert main(command(evaluated, server, tmp_path)) == 2
+    assert "is not a folder that can be used" in capsys.readouterr().err and not server.bodies

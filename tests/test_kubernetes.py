@@ -4,7 +4,9 @@ Pods, jobs and policies are held against the schemas of Kubernetes itself. No pa
 of the types of its API ray.io/v1, written down here as far as the manifests use them.
 """
 
+import asyncio
 import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,10 +18,14 @@ from prefect import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.utilities.templating import apply_values
+from prefect.workers.base import BaseJobConfiguration
+
+from infra.zombies import DEAD_AFTER_SECONDS, HEARTBEAT_SETTING
 
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
 MANIFESTS = Path(__file__).parent.parent / "infra" / "kubernetes"
+IMAGE = MANIFESTS.parent.parent / "images" / "cluster.Dockerfile"
 VERSIONS = ("1.30", "1.37")
 POD = object()
 """Stands for a pod template, which is held against the schema of Kubernetes."""
@@ -164,6 +170,37 @@ def test_secrets_are_named_and_never_written(template):
             assert "value" not in entry and entry["valueFrom"].keys() == {"secretKeyRef"}
     text = (MANIFESTS / "ray-cluster.yaml").read_text() + (MANIFESTS / "pool.json").read_text()
     assert "kind: Secret" not in text and "stringData" not in text
+
+
+@pytest.mark.parametrize("template", PODS)
+def test_gated_models_are_opened_where_there_is_a_secret_for_them(template):
+    for container in template["spec"]["containers"]:
+        (token,) = [entry for entry in container["env"] if entry["name"] == "HF_TOKEN"]
+        secret = token["valueFrom"]["secretKeyRef"]
+        assert secret == {"name": "effreason-hub", "key": "HF_TOKEN", "optional": True}
+
+
+@pytest.mark.parametrize("template", PODS)
+def test_what_is_fetched_is_kept_in_the_volume_for_it(template):
+    for container in template["spec"]["containers"]:
+        assert {"name": "cache", "mountPath": "/cache"} in container["volumeMounts"]
+    assert image_setting("HF_HOME") == "/cache/huggingface" and image_setting("XDG_CACHE_HOME") == "/cache"
+
+
+def image_setting(name: str) -> str:
+    """Of the environment that the image of the pods has."""
+    (found,) = re.findall(rf"^(?:ENV|   ) {name}=(\S+)", IMAGE.read_text(), re.MULTILINE)
+    return found
+
+
+@pytest.mark.parametrize("own", [{}, {"env": {"A": "1"}}])
+def test_a_flow_run_in_a_pod_says_often_enough_that_it_lives(own):
+    template = json.loads((MANIFESTS / "pool.json").read_text())
+    resolved = BaseJobConfiguration.from_template_and_values(template, {"image": "x", **own})
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):  # nothing is asked of it
+        environment = asyncio.run(resolved).env
+    assert environment == {HEARTBEAT_SETTING: "30", **own.get("env", {})}
+    assert image_setting(HEARTBEAT_SETTING) == "30" and DEAD_AFTER_SECONDS > 2 * 30
 
 
 def test_ray_is_reached_from_its_own_pods_and_the_operator_alone():

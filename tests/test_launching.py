@@ -169,15 +169,15 @@ def test_a_fault_arrives_as_the_error_that_it_was(experiment, fake_step, monkeyp
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("import os; os.kill(os.getpid(), 9)", "killed from outside, as the system does when memory runs out"),
+        ("import os; os.kill(os.getpid(), 9)", "killed from outside, as happens when memory runs out"),
         ("import sys; sys.exit(137)", "killed from outside"),
         ("import os; os.kill(os.getpid(), 11)", "ended by SIGSEGV"),
         (
             "import sys; print('half a tank', file=sys.stderr); sys.exit(3)",
-            "exit code 3 .* Its last words: half a tank",
+            "exit code 3 .* Its last output: half a tank",
         ),
-        ("raise ValueError('no such wheel')", "exit code 1 .* Its last words: ValueError: no such wheel"),
-        ("pass", "exit code 0 and without a result"),
+        ("raise ValueError('no such wheel')", "exit code 1 .* Its last output: ValueError: no such wheel"),
+        ("pass", "exit code 0 and no result"),
     ],
 )
 def test_a_step_that_ends_without_a_word_is_told_by_how_it_ended(experiment, step, script, told):
@@ -194,7 +194,7 @@ def test_an_error_that_nobody_foresaw_is_told_and_counts_as_a_failure_of_the_ste
     diary = Diary()
     with (
         Crew(experiment, [diary]) as crew,
-        pytest.raises(StepFailure, match=r"prepare failed by OSError.*No space left"),
+        pytest.raises(StepFailure, match=r"prepare failed with OSError.*No space left"),
     ):
         launch(experiment, "prepare", experiment.preparation(), Problems)
     assert diary.heard[-1] == ("failed", "StepFailure")

@@ -130,7 +130,7 @@ def test_what_an_unlocked_paper_says_is_never_believed(folder):
 
 def test_a_held_paper_that_cannot_be_understood_is_no_free_device(folder):
     paper = papers.write(folder / "leases", '{"version": 9}')
-    with pytest.raises(StepFailure, match="is no lease of this version"):
+    with pytest.raises(StepFailure, match="is not a valid lease for this version"):
         list(Ledger(folder).leases())
     paper.withdraw()
 
@@ -211,6 +211,20 @@ def test_a_device_goes_to_the_next_in_the_queue_at_once(desk, waiters):
     assert waiters[1].answered.wait(5)
     assert time.monotonic() - began < 1
     assert not waiters[2].answered.is_set()
+
+
+def test_one_at_a_time_has_the_right_to_grant(folder):
+    with Ledger(folder).alone() as first, Ledger(folder).alone() as second:
+        assert first and not second
+    with Ledger(folder).alone() as third:
+        assert third, "it was given back"
+
+
+def test_nobody_gets_a_device_while_another_process_may_be_granting_it(desk, folder, waiters):
+    with Ledger(folder).alone():
+        waiters.append(Waiter(desk, ticket(a=1)))
+        assert not waiters[0].answered.wait(0.3)
+    assert waiters[0].answered.wait(5) and waiters[0].parts == {"a": 1}
 
 
 def test_who_wants_two_devices_is_not_starved_by_those_who_want_one(desk, waiters):

@@ -270,7 +270,7 @@ def test_whoever_stands_by_says_so_until_it_serves(monkeypatch):
         port = foreign.getsockname()[1]
         with serving(port, told.append):
             time.sleep(0.3)
-            assert [sentence.partition(";")[0] for sentence in told] == [f"Metrics: port {port} is taken"]
+            assert [sentence.partition(";")[0] for sentence in told] == [f"Metrics: port {port} is in use"]
             foreign.close()
             assert "effreason_runs" in wait_until_served(port)
         assert told[1:] == [f"Metrics: http://127.0.0.1:{port}/metrics"]
@@ -281,7 +281,7 @@ def test_nothing_is_counted_where_it_is_off_and_a_mistake_is_told(monkeypatch, t
         assert listeners == ()
     assert not (tmp_path / "leases" / "metrics").exists()
     monkeypatch.setenv(METRICS_PORT, "http")
-    with pytest.raises(UserError, match="is no port"):
+    with pytest.raises(UserError, match="is not a valid port"):
         metrics_port()
 
 
@@ -393,7 +393,7 @@ def test_every_query_of_the_dashboard_finds_data_of_a_run(place, tmp_path, tmp_p
     values = {title: [float(one["value"][1]) for one in series] for (title, _), series in found.items()}
     assert values["Workers"] == [1] and values["Steps failed"] == [0]
     assert values["GPUs busy"] == [0.4] and values["GPU memory"] == [0.25]
-    assert any(value > 0 for value in values["Generated tokens a second"])
+    assert any(value > 0 for value in values["Generated tokens per second"])
     assert any(math.isfinite(value) and value > 0 for value in values["Duration of steps, median and 95%"])
     lines = [json.loads(line) for line in output.splitlines()]
     assert [line["event"] for line in lines].count("step made") == 7 and lines[-1]["event"] == "report"

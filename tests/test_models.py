@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from effreason.choices import BuiltInModel, FolderModel, HubModel
 from effreason.errors import StepFailure, UserError
-from effreason.models import load
+from effreason.models import load, stored
 from effreason.reasoner import WEIGHTS
 
 
@@ -82,6 +83,58 @@ def test_weights_that_lack_a_layer_are_refused_rather_than_made_up(tmp_path):
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match="up_proj"):
         load(model, "cpu")
+
+
+def edited(model: FolderModel, file: str, **values: object) -> None:
+    path = Path(model.path) / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def refusal(model: FolderModel, read: Callable[[FolderModel], object]) -> str:
+    with pytest.raises(UserError, match="copy cannot be loaded") as refused:
+        read(model)
+    return refused.value.happened
+
+
+WAYS = {"loaded": lambda model: load(model, "cpu"), "stored": lambda model: stored(model, Path(model.path) / "stored")}
+"""To read a model: with its weights, and without them for another engine."""
+
+
+@pytest.fixture(params=WAYS)
+def read(request: pytest.FixtureRequest) -> Callable[[FolderModel], object]:
+    return WAYS[request.param]
+
+
+def test_a_model_in_which_nothing_ends_a_completion_is_refused(tmp_path, read):
+    model = saved(tmp_path, eos_token=None)
+    edited(model, "config.json", eos_token_id=None)
+    (tmp_path / "generation_config.json").unlink()
+    assert "names a token that ends a completion" in refusal(model, read)
+
+
+def test_a_configuration_that_contradicts_itself_is_refused_with_what_is_wrong(tmp_path, read):
+    model = saved(tmp_path)
+    edited(model, "config.json", num_attention_heads=5)
+    assert "hidden size (96) is not a multiple of the number of attention heads (5)" in refusal(model, read)
+
+
+def test_a_tokenizer_of_which_a_part_is_missing_is_refused(tmp_path, read):
+    model = saved(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": 3}))
+    assert "lacks a key ('added_tokens')" in refusal(model, read)
+
+
+def test_weights_for_which_the_configuration_has_no_layer_are_refused_rather_than_passed_over(tmp_path):
+    model = saved(tmp_path)
+    edited(model, "config.json", num_hidden_layers=3)
+    assert "no layer for the weights model.layers.3." in refusal(model, WAYS["loaded"])
+
+
+def test_weights_beside_those_of_the_layers_are_passed_over(tmp_path):
+    model = saved(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors") | {"mtp.layers.0.norm.weight": torch.ones(96)}
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert load(model, "cpu").model.num_parameters() == load(BuiltInModel(), "cpu").model.num_parameters()
 
 
 def test_a_hub_that_cannot_be_reached_is_a_failure_and_not_the_user_s_mistake():

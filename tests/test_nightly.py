@@ -87,14 +87,14 @@ def test_one_night_promotes_the_next_is_refused_for_accuracy_and_a_rollback_rest
     assert "(6 of 6 steps)" in told, "the champion is measured too"
     assert place.champion.history() == [first], "what was refused does not touch the champion"
     assert "# small, night of 2026-01-31: refused" in place.page("2026-01-31")
-    assert "Too few nights to say what is usual: 1 earlier ones of the 5" in place.page("2026-01-31")
+    assert "Too few nights to say what is usual: 1 earlier ones, and 5 are needed" in place.page("2026-01-31")
     assert shown(prefect_server) == place.page("2026-01-31")
 
     code, told = place.night("2026-01-30", {})
     assert code == 0 and "The candidate passes" in told and told.count("found in the store") == 5
     assert place.champion.history() == [first], "a night that is run again changes nothing"
 
-    assert "the base model as it comes" in place.typed("rollback", "small")
+    assert "is the base model" in place.typed("rollback", "small")
     assert [entry.policy for entry in place.champion.history()] == [first.policy, None]
     assert f"is {first.policy}" in place.typed("rollback", "small", "--to", "1")
 
@@ -152,15 +152,22 @@ def test_a_night_that_fails_leaves_the_champion_and_tells_whoever_is_to_know(pla
     assert place.champion.history() == []
     (letter,) = mailbox.letters
     assert letter["title"] == "nightly small 2026-01-30: Failed"
-    assert "The oven is cold. Light it." in letter["message"] and "The champion stands" in letter["message"]
+    assert "The oven is cold. Light it." in letter["message"] and "The champion is unchanged" in letter["message"]
 
 
-def test_a_night_of_several_cells_is_refused_before_any_server_is_started(tmp_path):
-    (tmp_path / "small.toml").write_text(EXPERIMENT.replace("[0.3]", "[0.1, 0.3]"))
+@pytest.mark.parametrize(
+    ("alphas", "night", "why"),
+    [
+        ("[0.1, 0.3]", "2026-01-30", "A night trains one candidate, but small has 2 cells."),
+        ("[0.3]", "9999-12-31", "The night 9999-12-31 is in the future."),
+    ],
+)
+def test_what_cannot_be_a_night_is_refused_before_any_server_is_started(tmp_path, alphas, night, why):
+    (tmp_path / "small.toml").write_text(EXPERIMENT.replace("[0.3]", alphas))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("PREFECT_API_URL", None)
-    code, told = Place.night(type("Bare", (), {"folder": tmp_path, "environment": environment}), "2026-01-30")  # type: ignore[arg-type]
-    assert code == 2 and "A night trains one candidate, but small has 2 cells." in told
+    code, told = Place.night(type("Bare", (), {"folder": tmp_path, "environment": environment}), night)  # type: ignore[arg-type]
+    assert code == 2 and why in told
 
 
 # ------------------------------------------------------------------------------------------------ what a night is

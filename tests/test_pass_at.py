@@ -59,3 +59,17 @@ def test_it_is_covered_19_times_in_20(k):
     truth = 1 - 1 / (k + 1)
     intervals = [pass_at(k, np.full(50, 8), one) for one in right]
     assert 0.93 <= np.mean([i.low <= truth <= i.high for i in intervals]) <= 0.975
+
+
+@pytest.mark.parametrize(
+    ("problems", "samples", "k", "rate", "alike"),
+    [(100, 8, 4, 0.95, 0.6), (100, 8, 4, 0.8, 0.3), (30, 16, 8, 0.5, 0.3)],
+)
+def test_it_is_covered_where_few_problems_are_never_solved(problems, samples, k, rate, alike):
+    """Two samples of one problem correlate by `alike`: the solve rates of problems are beta-distributed."""
+    random, runs = np.random.default_rng(11), 2000
+    solved, failed = rate * (1 - alike) / alike, (1 - rate) * (1 - alike) / alike
+    right = random.binomial(samples, random.beta(solved, failed, (runs, problems)))
+    truth = 1 - np.prod([(failed + j) / (solved + failed + j) for j in range(k)])
+    intervals = [pass_at(k, np.full(problems, samples), one) for one in right]
+    assert 0.93 <= np.mean([i.low <= truth <= i.high for i in intervals]) <= 0.98

@@ -122,7 +122,7 @@ def test_a_folder_without_a_configuration_or_weights_is_refused(model_folder: Pa
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
 def test_pickled_weights_alone_are_refused(model_folder: Path, name: str) -> None:
     (model_folder / "model.safetensors").rename(model_folder / name)
-    with pytest.raises(UserError, match=r"pickle files only.*safetensors"):
+    with pytest.raises(UserError, match=r"only as pickle files.*safetensors"):
         pin(experiment(folder_model(model_folder)), Path())
 
 
@@ -214,7 +214,7 @@ def test_a_branch_becomes_the_commit_it_names(hub: str, kind: str, id: str) -> N
         ("no/model", "main", "UserError", "There is no model no/model on the hub, or it is private. Check its id"),
         ("gated/model", "main", "UserError", "gated and HF_TOKEN gives no access to it. Accept its terms"),
         ("busy/model", "main", "StepFailure", "cannot be reached for the model busy/model"),
-        ("a/b/c", "main", "UserError", "is no id of a model"),
+        ("a/b/c", "main", "UserError", "is not a valid id of a model"),
     ],
 )
 def test_what_the_hub_refuses_is_said_with_the_remedy(

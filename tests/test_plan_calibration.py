@@ -183,7 +183,7 @@ def test_the_command_tells_what_it_learned_and_what_it_will_cost(tmp_path: Path)
     command = [sys.executable, "-m", "effreason", "plan", "x.toml"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
-    assert "report: from nothing, so not calibrated" in told.stdout
+    assert "report: no earlier steps, so not calibrated" in told.stdout
     assert "train: × 2.00 [" in told.stdout
     assert "Budget: 3 hours by the clock of each run" in told.stdout
     assert "measured." in told.stdout

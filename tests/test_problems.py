@@ -163,15 +163,16 @@ def test_parquet_and_jsonl_give_the_same_problems(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("second_line", "complaint"),
     [
-        ('{"question": "?"}', r"line 2 has no column 'answer'; it has 'question'. Name the right columns"),
-        ('{"question": "?", "answer": ""}', r"line 2 has no answer. Fill it in, or take the row out"),
+        ('{"question": "?"}', r"line 2 has no column 'answer'; it has 'question'. Correct the column names"),
+        ('{"question": "?", "answer": ""}', r"line 2 has no answer. Fill it in, or remove the row"),
         ('{"question": "?", "answer": null}', r"line 2 has no answer"),
         ('{"question": " ", "answer": "1"}', r"line 2 has no question"),
         ('{"question": "?", "answer": NaN}', r"line 2 has no answer"),
-        ('{"question": "?", "answer": ["1"]}', r"line 2, answer is \['1'\], which is no text"),
+        ('{"question": "?", "answer": ["1"]}', r"line 2, answer is \['1'\], which is neither text nor a number"),
         ('{"question": "?", "answer": "1"', r"line 2 is not JSON"),
-        ("[1, 2]", r"line 2 is no JSON object"),
-        ('{"question": "?", "answer": "1", "level": "hard"}', r"line 2, level is 'hard', which is no number"),
+        (r'{"question": "\ud800?", "answer": "1"}', r"line 2 is not JSON"),
+        ("[1, 2]", r"line 2 is not a JSON object"),
+        ('{"question": "?", "answer": "1", "level": "hard"}', r"line 2, level is 'hard', which is not a number"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_line_and_the_remedy(tmp_path: Path, second_line: str, complaint: str) -> None:

@@ -214,7 +214,7 @@ def test_a_node_that_is_killed_loses_no_cell_and_changes_nothing_in_the_report(c
     assert sweep.wait(1500) == 0, (place.folder / "log").read_text()
     held = spans(place.trace, "begin", "end")
     assert len(held) >= STEPS and overlaps(list(held.values())) == 0
-    assert "Its node was lost; it goes on on 127.0.0.1" in (place.folder / "log").read_text()
+    assert "Its node was lost; it continues on 127.0.0.1" in (place.folder / "log").read_text()
     assert place.report() == of_one_machine(tmp_path / "single")
 
 

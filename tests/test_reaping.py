@@ -182,4 +182,4 @@ def test_an_engine_that_fails_is_told_in_a_sentence(reaper: Reaper):
     reaper.engine.broken = True
     failed = reaper.typed()
     assert failed.returncode == 1
-    assert "reaping: The Docker engine failed (500 Server Error" in failed.stderr and "Traceback" not in failed.stderr
+    assert "reaping: Docker failed (500 Server Error" in failed.stderr and "Traceback" not in failed.stderr

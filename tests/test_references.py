@@ -1,4 +1,4 @@
-"""The baseline that needs no training: the model as it comes, asked for brevity."""
+"""The baseline that needs no training: the base model, asked for brevity."""
 
 from pathlib import Path
 

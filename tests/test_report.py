@@ -34,6 +34,7 @@ from effreason.report.method import _left_out
 from effreason.report.points import Point, published_points
 from effreason.report.published import PUBLISHED, published_on
 from effreason.report.schema import SCHEMA_VERSION, Document, json_schema
+from effreason.report.summary import _better
 from effreason.report.table import markdown
 from effreason.report.transcripts import LONGEST, drawn, largest_savings, shortened
 from effreason.specs import Training
@@ -120,7 +121,7 @@ def test_the_recommendation_is_in_the_manifest_as_on_the_page(tmp_path):
     folder = store.fetch(manifest, tmp_path / "report")
     (advice,) = told(folder).recommended.values()
     assert manifest.artifact.recommended == {"reasoner": advice.alpha}
-    assert advice.alpha is not None and f"Train with alpha {advice.alpha:g}" in (folder / "report.html").read_text()
+    assert advice.alpha is not None and f"Recommended: alpha {advice.alpha:g}" in (folder / "report.html").read_text()
 
 
 def test_cells_that_the_budget_held_back_are_named_wherever_the_others_are_told(tmp_path):
@@ -187,7 +188,7 @@ def test_the_table_puts_the_baseline_first_and_lines_up(report_of):
     lines = (report_of(PLAIN) / "table.md").read_text().splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len({len(line) for line in table}) == 1
-    assert [line.split("|")[1].strip() for line in table[2:]] == ["as it comes", "0", "0.05", "0.2", "0.4"]
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["base model", "0", "0.05", "0.2", "0.4"]
 
 
 def test_the_table_names_only_what_differs(report_of):
@@ -258,8 +259,8 @@ def test_the_plot_for_the_prefect_ui_is_small_and_whole(report_of, wanted):
 
 def test_a_section_without_data_says_why_and_how_to_get_it(report_of):
     page = page_of(report_of(PLAIN))
-    assert "No probes were asked" in page and "[evaluation.faithfulness]" in page
-    assert "No probes were asked" not in page_of(report_of(BROAD))
+    assert "No probes were run" in page and "[evaluation.faithfulness]" in page
+    assert "No probes were run" not in page_of(report_of(BROAD))
 
 
 def test_what_a_training_has_to_beat_stands_in_the_table_or_why_it_does_not(report_of):
@@ -286,12 +287,43 @@ def test_reward_hacking_is_told_at_the_top_and_beside_the_training(report_of):
     assert told(report_of(PLAIN)).alarms == ()
 
 
+def test_every_tile_of_the_verdict_has_a_unit_and_an_interval(report_of):
+    tiles = re.findall(
+        r"<div><dt><a [^>]*>([^<]+)</a></dt><dd>([^<]+)<span[^>]*>\[([^\]]+)\]", page_of(report_of(PLAIN))
+    )
+    assert len(tiles) == 5
+    assert all("%" in figure or re.search("points|per ", term) for term, figure, _ in tiles)
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        (Interval(0.433, 0.468, 0.512), "46.8 [43.3, 51.2] points better"),
+        (Interval(-0.05, -0.03, -0.01), "3.0 [1.0, 5.0] points worse"),
+        (Interval(-0.01, 0.02, 0.05), "neither clearly better nor worse (+2.0 [−1.0, +5.0] points)"),
+    ],
+)
+def test_a_policy_is_called_better_than_the_truncated_base_model_only_where_its_interval_says_so(gain, words):
+    assert _better(gain) == words
+
+
+def test_the_verdict_compares_the_policy_with_the_truncated_base_model(report_of):
+    page = page_of(report_of(PLAIN))
+    assert re.search(
+        r"Truncating the base model to the same token budget gives [\d.]+% \[[\d., ]+\] accuracy on chain-sum; "
+        r"the trained model is ",
+        page,
+    )
+
+
 def test_two_evaluations_are_compared_under_their_own_names(tmp_path):
     store = FolderStore(tmp_path)
     folder = store.fetch(produce(seal_comparison(store, PLAIN), store), tmp_path / "report")
     page = page_of(folder)
-    assert "<h3>other against one</h3>" in page and "Train with alpha" not in page and "recommended</span>" not in page
-    assert "No training of ours lies between" in page
+    assert (
+        "<h3>other against one</h3>" in page and "Recommended: alpha" not in page and "recommended</span>" not in page
+    )
+    assert "This report compares two evaluations" in page
     assert told(folder).recommended == {}
     assert [effect.subject for effect in told(folder).effects] == ["other"]
 
@@ -444,7 +476,9 @@ def test_a_transcript_compares_the_same_sample_of_a_problem():
 def test_without_a_problem_right_both_times_there_is_no_transcript(report_of):
     assert largest_savings(PROBLEMS, judged([("a", 5, True)]), judged([("a", 5, False)])) == []
     hopeless = replace(LEAST, accuracy=-1.0)
-    assert "No problem was answered rightly both before and after." in (report_of(hopeless) / "report.html").read_text()
+    assert (
+        "No problem was answered correctly both before and after." in (report_of(hopeless) / "report.html").read_text()
+    )
 
 
 def test_transcripts_are_drawn_in_turn_from_every_kind_of_change():
@@ -452,7 +486,7 @@ def test_transcripts_are_drawn_in_turn_from_every_kind_of_change():
     after = judged([("a", 5, True), ("b", 5, False), ("c", 5, False), ("d", 5, True), ("e", 5, False)])
     chosen = [(each.problem.id, each.change) for each in drawn(PROBLEMS, before, after, room=1000)]
     assert chosen == [
-        ("b", "became wrong"), ("d", "became right"), ("a", "right both times"), ("e", "wrong both times"),
+        ("b", "became wrong"), ("d", "became correct"), ("a", "correct both times"), ("e", "wrong both times"),
         ("c", "became wrong"),
     ]  # fmt: skip
     assert drawn(PROBLEMS, before, after, room=1000, most=3) == drawn(PROBLEMS, before, after, room=1000)[:3]

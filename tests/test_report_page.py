@@ -116,7 +116,7 @@ def test_the_keyboard_reaches_every_mark_and_its_figures(use):
         return {stops, told, around, hidden: tip.hidden};""")
     assert found["stops"] == 1 and found["around"] and found["hidden"]
     assert len(set(found["told"])) == len(found["told"]) >= 14
-    assert found["told"][0] == "reasoner, as it comes"
+    assert found["told"][0] == "reasoner, base model"
 
 
 @pytest.mark.parametrize("width", [375, 1200])
@@ -205,7 +205,7 @@ def test_a_diff_marks_what_was_left_out_and_keeps_every_word(use):
     found = use(
         UNPACKED
         + """return unpacked.then(() => {
-            set("change", "right both times");
+            set("change", "correct both times");
             const card = cards()[0];
             card.open = true;
             return until(() => card.querySelector("pre")).then(() => {

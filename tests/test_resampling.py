@@ -32,12 +32,15 @@ def test_a_ratio_is_covered_19_times_in_20(problems, rate, monkeypatch):
     assert 0.93 - error <= np.mean([i.low <= truth <= i.high for i in intervals]) <= 0.97 + error
 
 
-def test_a_mean_of_tokens_has_the_limits_of_students_t():
-    tokens = np.random.default_rng(0).normal(500, 40, 40)
+@pytest.mark.parametrize("problems", [12, 40])
+def test_a_mean_of_tokens_has_the_limits_of_students_t(problems, monkeypatch):
+    monkeypatch.setattr(resampling, "DRAWS", 20_000)
+    tokens = np.random.default_rng(0).normal(500, 40, problems)
     low, centre, high = resampled(Sample({"tokens": tokens}, {}, {}, 1), lambda of: of.mean(of["tokens"]))
-    half = student(39) * tokens.std(ddof=1) / 40**0.5
+    half = student(problems - 1) * tokens.std(ddof=1) / problems**0.5
     assert centre == pytest.approx(tokens.mean(), abs=1e-9)
     assert (centre - low, high - centre) == pytest.approx((half, half), rel=0.08)
+    assert (high - low) / 2 == pytest.approx(half, rel=0.03)
 
 
 def test_a_rate_has_about_the_limits_of_its_formula():

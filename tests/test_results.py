@@ -35,22 +35,22 @@ def test_each_model_has_a_row_as_it_comes_and_one_for_each_cell_with_intervals(m
         (model, alpha) for model in SWEEP.models for alpha in (BASE, "0", "0.4")
     ]
     assert all("[" in row["accuracy"] and "[" in row["tokens"] for row in written)
-    assert [row["fewer tokens"] == "" for row in written] == [row["alpha"] == BASE for row in written]
+    assert [row["token reduction"] == "" for row in written] == [row["alpha"] == BASE for row in written]
     assert [(row["model"], row["alpha"]) for row in written if row["recommended"]] == [("reasoner", "0.4")]
 
 
 def test_columns_that_say_nothing_are_left_out_and_every_row_has_the_same(made):
     columns = [list(row) for row in table(made, BROWSER, {})]
     assert columns[0] == [
-        "model", "alpha", "accuracy", "tokens", "fewer tokens", "recommended", "weights", "measurement"
+        "model", "alpha", "accuracy", "tokens", "token reduction", "recommended", "weights", "evaluation"
     ]  # fmt: skip
     assert all(one == columns[0] for one in columns)
 
 
-def test_a_row_leads_to_its_own_weights_and_measurement(made):
+def test_a_row_leads_to_its_own_weights_and_evaluation(made):
     manifest, _ = made
-    links = [(row["weights"], row["measurement"]) for row in table(made, BROWSER, {}) if row["alpha"] != BASE]
+    links = [(row["weights"], row["evaluation"]) for row in table(made, BROWSER, {}) if row["alpha"] != BASE]
     assert links == [
-        (f"[weights]({BROWSER}/{cell.policy}/)", f"[measurement]({BROWSER}/{cell.after}/)")
+        (f"[weights]({BROWSER}/{cell.policy}/)", f"[evaluation]({BROWSER}/{cell.after}/)")
         for cell in manifest.spec.cells
     ]

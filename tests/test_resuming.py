@@ -6,12 +6,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Crashed, Pending
 from prefect_fixtures import ask
 from processes import alive, gone
@@ -19,6 +24,7 @@ from processes import alive, gone
 from infra import resuming
 from infra.registration import POOL
 from tasks.local.server import Server
+from tasks.supervision.cancelling import POLL_SECONDS
 from tasks.supervision.owner import Owner
 
 ROOT = Path(__file__).parent.parent
@@ -172,6 +178,18 @@ def test_a_run_that_crashes_again_and_again_is_left_in_the_end():
     assert resuming._pause(0) < resuming._pause(1) < resuming._pause(20) == resuming.LONGEST_PAUSE
 
 
+def test_a_run_of_another_host_is_left_alone_while_its_process_may_say_that_it_lives():
+    here, state = Owner.this_process(), Crashed()
+    elsewhere = FlowRun(
+        flow_id=uuid4(), deployment_id=uuid4(), state=state, labels=here._replace(host="another").labels()
+    )
+    dead = elsewhere.model_copy(update={"labels": here._replace(start="0").labels()})
+    soon, late = (state.timestamp + part * resuming.CONTESTING for part in (0.9, 1.1))
+    assert not resuming._is_dead(elsewhere, soon) and resuming._is_dead(elsewhere, late)
+    assert resuming._is_dead(dead, soon), "of one of this host it is known"
+    assert timedelta(seconds=10 * POLL_SECONDS) <= resuming.CONTESTING
+
+
 def test_a_run_that_waits_for_a_worker_of_another_pool_is_left_to_that():
     """A node for a pod may have to be made first."""
     state = Pending()
@@ -179,3 +197,56 @@ def test_a_run_that_waits_for_a_worker_of_another_pool_is_left_to_that():
     later = state.timestamp + 2 * resuming.BEGINNING
     assert resuming._is_dead(ours, later) and not resuming._is_dead(ours, state.timestamp)
     assert not resuming._is_dead(ours.model_copy(update={"work_pool_name": "gpu"}), later)
+
+
+# ------------------------------------------------------------------------------------------- without any process
+
+
+class Dead:
+    """A run of a deployment that nobody works for, called Crashed while a task of it is called Running."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        flow = ask(server, "/flows/", {"name": "unlucky"})["id"]
+        asked = {"name": f"dead-{uuid4()}", "flow_id": flow, "entrypoint": "x.y", "tags": ["effreason"]}
+        deployment = ask(server, "/deployments/", asked)["id"]
+        self.number = ask(server, f"/deployments/{deployment}/create_flow_run", {})["id"]
+        task = {"flow_run_id": self.number, "task_key": "train", "dynamic_key": "0", "state": {"type": "RUNNING"}}
+        self.task = ask(server, "/task_runs/", task)["id"]
+        self.becomes("CRASHED")
+
+    def becomes(self, state: str) -> None:
+        ask(self.server, f"/flow_runs/{self.number}/set_state", {"state": {"type": state}, "force": True})
+
+    def states(self) -> tuple[str, str]:
+        """Of the run and of its task."""
+        run, task = f"/flow_runs/{self.number}", f"/task_runs/{self.task}"
+        return ask(self.server, run)["state_name"], ask(self.server, task)["state_type"]
+
+
+@pytest.fixture
+def client(prefect_server: Server) -> Iterator[SyncPrefectClient]:
+    with temporary_settings({PREFECT_API_URL: prefect_server.api}), get_client(sync_client=True) as client:
+        yield client
+
+
+def test_a_run_that_somebody_else_has_taken_up_meanwhile_is_left_to_that(prefect_server, client):
+    dead, read = Dead(prefect_server), client.read_task_runs
+
+    def slowly(**asked: object) -> object:
+        dead.becomes("RUNNING")
+        return read(**asked)
+
+    client.read_task_runs = slowly
+    list(resuming.resume(client))
+    assert dead.states() == ("Running", "RUNNING")
+
+
+def test_every_dead_run_and_task_is_found_however_few_the_server_tells_at_once(prefect_server, client):
+    dead = [Dead(prefect_server) for _ in range(3)]
+    for name in ("read_flow_runs", "read_task_runs"):
+        setattr(client, name, partial(getattr(client, name), limit=1))
+    list(resuming.resume(client))
+    assert [run.states() for run in dead] == [("Resuming", "CRASHED")] * 3
+    for run in dead:
+        run.becomes("CANCELLED")

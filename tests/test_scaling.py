@@ -49,8 +49,8 @@ def test_an_engine_that_is_none_is_refused_with_those_there_are(tmp_path):
 @pytest.mark.parametrize(
     ("resources", "sentence"),
     [
-        ({"gpu_memory_gib": 8}, "give gpu_share in place of gpu_memory_gib"),
-        ({"gpu_share": 0.5, "processes": 2}, "a part of one GPU or several whole ones"),
+        ({"gpu_memory_gib": 8}, "give gpu_share instead of gpu_memory_gib"),
+        ({"gpu_share": 0.5, "processes": 2}, "part of one GPU or several whole ones"),
         ({"engine": {"kind": "ray", "address": "ray://head:10001"}}, "should match pattern"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_step_claims_no_gpu_where_it_needs_none_or_there_is_none(claims):
 
 
 def test_more_gpus_than_any_node_has_are_refused_unless_one_may_still_come(claims):
-    with pytest.raises(UserError, match="needs 3 GPUs of one node, and no node of the Ray cluster has more than 2"):
+    with pytest.raises(UserError, match="needs 3 GPUs of one node, but no node of the Ray cluster has more than 2"):
         claims(TRAINING, 2, processes=3)
     assert claims(TRAINING, 0, processes=3, device="cuda") == (3, 3)
 

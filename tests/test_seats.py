@@ -35,8 +35,11 @@ def work(tmp_path: Path) -> Work:
     return Work("prepare", order, "small", "run")
 
 
-def seat_for(script: str) -> Seat:
-    return Seat(Placed("a node", ("2", "3")), Process(), ("-c", textwrap.dedent(script)), 2.0)
+NODE = Placed("a node", "01ab", ("2", "3"))
+
+
+def seat_for(script: str, node: Placed = NODE) -> Seat:
+    return Seat(node, Process(), ("-c", textwrap.dedent(script)), 2.0)
 
 
 def heard_to_the_end(seat: Seat, work: Work, mark: Mark) -> Iterator[Heard]:
@@ -102,8 +105,81 @@ def test_whoever_leaves_a_seat_leaves_no_process(work):
 
 def test_a_folder_that_a_node_does_not_have_is_refused(work, tmp_path):
     elsewhere = work.order.model_copy(update={"store": FolderHome(path=str(tmp_path / "nowhere"))})
-    with pytest.raises(UserError, match="is not there on a node"):
+    with pytest.raises(UserError, match="does not exist on a node"):
         list(heard_to_the_end(seat_for(TALKATIVE), Work("prepare", elsewhere, "small", "run"), Mark("first")))
+
+
+# -------------------------------------------------------------------------------------------------- seats that are lost
+
+
+class MadeAnew:
+    """A seat as seen from the flow, whose first process dies when it has been heard once."""
+
+    def __init__(self, *seats: Seat) -> None:
+        self.good = True
+        self.seats = iter(seats)
+        self.seat = next(self.seats)
+        self.placed = self.seat.placed
+
+    def heard(self, work: Work, mark: Mark, stopping: threading.Event) -> Heard:
+        heard = self.seat.heard(work, mark)
+        if following := next(self.seats, None):
+            self.seat.leave()
+            self.seat = following
+        return heard
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What Ray tells of its nodes, to be changed."""
+    nodes: list[dict[str, object]] = []
+    monkeypatch.setattr(pytest.importorskip("ray"), "nodes", lambda: nodes)
+    return nodes
+
+
+@pytest.mark.parametrize(
+    ("alive", "told"),
+    [
+        (False, "Its node was lost; it continues on another from its last checkpoint."),
+        (
+            True,
+            "killed on a node, which is still up, perhaps because memory ran out; it continues on another",
+        ),
+    ],
+)
+def test_a_step_that_goes_on_says_whether_its_node_was_lost_or_its_process_alone(work, nodes, alive, told):
+    from tasks.ray.seating import RunningElsewhere
+
+    nodes += [{"NodeID": NODE.number, "Alive": alive}, {"NodeID": "02cd", "Alive": True}]
+    seat = MadeAnew(seat_for(TALKATIVE), seat_for(TALKATIVE, Placed("another", "02cd", ())))
+    alarms = [line.text for line in RunningElsewhere(work, seat).lines(threading.Event()) if "alarm" in line.text]
+    assert len(alarms) == 1 and told in alarms[0] and not seat.good
+
+
+@pytest.mark.parametrize(
+    ("alive", "by_ray", "told"),
+    [
+        (False, "The node has died.\nOf memory.", "The node that ran the step was lost (The node has died)."),
+        (
+            True,
+            "The actor died.\nThe OOM killer, due to high memory usage.",
+            "which is still up, as the system and Ray do when",
+        ),
+        (True, "The actor died.\nNobody knows why.", "was killed on a node, which is still up (The actor died)."),
+    ],
+)
+def test_a_step_that_does_not_go_on_says_so_too_and_names_memory_where_ray_does(nodes, alive, by_ray, told):
+    from tasks.ray.cluster import _loss
+
+    nodes += [{"NodeID": NODE.number, "Alive": alive}]
+    failure = _loss(NODE, by_ray)
+    assert told in failure.happened and ("`parallel`" in failure.remedy) == alive
+
+
+def test_a_seat_that_was_lost_before_it_came_was_on_no_node_that_is_known(nodes):
+    from tasks.ray.cluster import _loss
+
+    assert "node that ran the step was lost" in _loss(None, "The actor died.").happened
 
 
 # -------------------------------------------------------------------------------------------------------- in a row

@@ -137,3 +137,11 @@ def test_a_given_address_where_nobody_answers_is_refused_with_the_remedy():
         server.check_reachable("http://127.0.0.1:9/api")
     with pytest.raises(UserError, match="PREFECT_API_URL"):
         server.check_reachable("nonsense")
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_home_that_cannot_be_is_refused_with_its_name(tmp_path, monkeypatch, place):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EFFREASON_PREFECT_HOME", str(tmp_path / place))
+    with pytest.raises(UserError, match=f"{place} is not a folder"):
+        server.ensure_server()

@@ -512,7 +512,7 @@ def test_what_the_user_got_wrong_is_said_at_once_and_no_secret_with_it(
         (403, "QuotaExceeded", StepFailure, "is full"),
         (403, "AccessDenied", UserError, "refused the credentials"),
         (400, "ExpiredToken", UserError, "refused the credentials"),
-        (400, "AuthorizationHeaderMalformed", UserError, "lies in another region"),
+        (400, "AuthorizationHeaderMalformed", UserError, "is in another region"),
         (405, "MethodNotAllowed", StepFailure, "refused a request"),
         (500, "InternalError", StepFailure, "answered InternalError for"),
         (503, "SlowDown", StepFailure, "answered SlowDown for"),

@@ -65,7 +65,7 @@ def test_a_short_spelling_stands_for_a_suite(text: str, suite: Suite):
         ("math-500", "did you mean math500"),
         ("reasoning-gym", "reasoning-gym:TASK"),
         ("reasoning-gym:", "reasoning-gym:TASK"),
-        ("aime24.csv", "end in .jsonl or .parquet"),
+        ("aime24.csv", "ending in .jsonl or .parquet"),
         ("", "there are gsm8k"),
         ("my file.jsonl", "a table with a `name`"),
     ],
@@ -97,7 +97,7 @@ def test_both_spellings_stand_side_by_side_in_toml_and_in_its_schema(tmp_path):
 def test_a_wrong_spelling_in_toml_is_pointed_at(tmp_path):
     path = tmp_path / "wrong.toml"
     path.write_text(TWO_KINDS.replace('"gsm8k"', '"gsm9k"'))
-    with pytest.raises(UserError, match=r"wrong\.toml:9: 'gsm9k' is no suite; did you mean gsm8k"):
+    with pytest.raises(UserError, match=r"wrong\.toml:9: 'gsm9k' is not a known suite; did you mean gsm8k"):
         load(str(path))
 
 

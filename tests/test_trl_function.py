@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tiny_training import EOS, tiny_model, tiny_tokenizer
 from trl import GRPOConfig, GRPOTrainer
 
 from effreason.choices import BudgetPenalty, DifficultyTargetPenalty, MinMaxPenalty, Penalty, SigmoidPenalty
@@ -18,10 +17,6 @@ from effreason.rewards import Terms, shape
 from effreason.rewards.sigmoid import sigmoid_rewards
 from effreason.rewards.trl_function import LengthReward, length_reward
 
-torch.set_num_threads(1)
-
-WORDS = ("<pad>", "<eos>", *"abcdefghij")
-EOS = 1
 MAX_TOKENS = 20
 GROUP = 4
 
@@ -31,31 +26,6 @@ def by_first_letter(text: str, gold: str) -> Judgement:
     letter = text[:1] or None
     verdict = Verdict.UNJUDGED if letter is None else Verdict.RIGHT if letter in gold else Verdict.WRONG
     return Judgement(verdict, letter)
-
-
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<pad>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>")
-
-
-def tiny_model() -> LlamaForCausalLM:
-    torch.manual_seed(6)  # one whose completions mostly end
-    config = LlamaConfig(
-        vocab_size=len(WORDS),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=64,
-        initializer_range=0.3,
-        bos_token_id=None,
-        eos_token_id=EOS,
-        pad_token_id=0,
-        tie_word_embeddings=True,
-    )
-    return LlamaForCausalLM(config)
 
 
 def reward_of(penalty: Penalty, alpha: float = 0.4, group_size: int = 2) -> LengthReward:
@@ -152,16 +122,16 @@ def test_any_of_several_tokens_may_end_a_completion() -> None:
 def test_more_than_one_process_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     reward = reward_of(SigmoidPenalty())
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match=r"2 processes train.*on one process, or train with `effreason`"):
+    with pytest.raises(UserError, match=r"2 processes, TRL.*in one process, or train with `effreason`"):
         reward(prompts=["p"] * 2, completions=["a"] * 2, completion_ids=[[2, EOS]] * 2, answer=["a"] * 2)
-    with pytest.raises(UserError, match="2 processes train"):
+    with pytest.raises(UserError, match="2 processes, TRL"):
         reward_of(SigmoidPenalty())
 
 
 def test_processes_that_torch_knows_of_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
-    with pytest.raises(UserError, match="3 processes train"):
+    with pytest.raises(UserError, match="3 processes, TRL"):
         reward_of(SigmoidPenalty())
 
 

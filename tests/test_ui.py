@@ -139,7 +139,7 @@ def test_while_it_runs_the_dashboard_says_where_each_cell_stands(sweep, seen):
     assert "digits: 6 of 11 steps" in page
     assert re.search(r"reasoner alpha=0\.1 s0 done \d\d\.\d% \[", page), "a measured cell, with intervals"
     assert re.search(r"reasoner alpha=0\.8 s0 running train 24/40 96\.9%", page)
-    assert re.search(r"\d+:\d\d to \d+:\d\d to go|About \d+:\d\d to go|Moments to go", page)
+    assert re.search(r"\d+:\d\d to \d+:\d\d left|About \d+:\d\d left|Almost done", page)
 
 
 def test_the_run_has_a_graph_of_tasks_with_names_that_a_person_can_read(sweep, seen):

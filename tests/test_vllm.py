@@ -1,5 +1,7 @@
 """vLLM behind the `Generator` seam, beside our own sampler. Needs the environment of `make vllm`; `make test-vllm`."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.util import find_spec
@@ -8,8 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from chat_tokenizers import MISTRAL, saved
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from effreason.choices import BuiltInModel, ChainSumSource, FolderHome, Prompt, Vllm
+from effreason.choices import BuiltInModel, ChainSumSource, FolderHome, FolderModel, Prompt, Vllm
 from effreason.errors import StepFailure, UserError
 from effreason.generation import Limits, Request
 from effreason.generation.sampler import open_sampler
@@ -24,6 +29,10 @@ from effreason.workbench import Runtime
 pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: make vllm, then make test-vllm")
 
 if find_spec("vllm") is not None:
+    import mistral_common
+    import vllm
+    from vllm.platforms import current_platform
+
     from effreason.generation.vllm_engine import VllmGenerator, open_vllm
 
 ENGINE = Vllm(cache_gib=0.25, rows=128)
@@ -151,3 +160,78 @@ def test_an_evaluation_through_vllm_gives_the_verdicts_of_one_through_our_own_sa
 
 def rows_of(path: Path) -> list[dict[str, str | None]]:
     return pq.read_table(path, columns=["problem_id", "verdict", "extracted"]).to_pylist()
+
+
+def test_a_tokenizer_of_mistral_is_read_as_where_there_is_no_vllm(tmp_path: Path):
+    config = AutoConfig.for_model("mistral", vocab_size=264, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    config.save_pretrained(tmp_path)
+    saved(MISTRAL, tmp_path)
+    model = FolderModel(name="mistral", path=str(tmp_path))
+    before = stored(model, tmp_path / "stored")
+    shutil.copyfile(Path(mistral_common.__file__).parent / "data" / "tekken_240911.json", tmp_path / "tekken.json")
+    after = stored(model, tmp_path / "stored")
+    assert after.tokenizer.decode(render(Prompt(), "2+2?", after.tokenizer)) == "<s>[INST] 2+2? [/INST]"
+    assert render(Prompt(), "2+2?", after.tokenizer) == render(Prompt(), "2+2?", before.tokenizer)
+    assert after.eos_ids == before.eos_ids
+
+
+def test_of_weights_that_are_there_twice_those_are_served_that_transformers_reads(tmp_path: Path):
+    loaded = load(BuiltInModel(), "cpu")
+    loaded.tokenizer.save_pretrained(tmp_path)
+    loaded.model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, "model.safetensors")}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    save_file({name: torch.zeros_like(each) for name, each in weights.items()}, tmp_path / "consolidated.safetensors")
+    (tmp_path / "params.json").write_text(json.dumps({"dim": 96, "n_layers": 5}))
+    asked = requests(loaded, 4, 1)
+    model = stored(FolderModel(name="twice", path=str(tmp_path)), tmp_path / "stored")
+    with closing(open_vllm(ENGINE, model)) as generator:
+        theirs = generator.generate(asked, GREEDY)
+    for [one], [other] in zip(open_sampler(loaded).generate(asked, GREEDY), theirs, strict=True):
+        assert one.token_ids == other.token_ids
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (ValueError("no such head"), UserError),
+        (NotImplementedError("no such layer"), UserError),
+        (torch.OutOfMemoryError("no memory"), torch.OutOfMemoryError),
+        (RuntimeError("no worker"), RuntimeError),
+    ],
+)
+def test_what_keeps_vllm_from_starting_is_the_user_s_mistake_only_where_it_is(tmp_path, monkeypatch, raised, told):
+    def failing(**_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(vllm, "LLM", failing)
+    with pytest.raises(told, match="no "):
+        open_vllm(ENGINE, stored(BuiltInModel(), tmp_path))
+
+
+@pytest.mark.parametrize(("supported", "taken"), [([torch.bfloat16], "bfloat16"), ([torch.float16], "float32")])
+def test_a_gpu_without_bfloat16_computes_in_float32(tmp_path, monkeypatch, supported, taken):
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda _: False)
+    monkeypatch.setattr(type(current_platform), "supported_dtypes", supported)
+    monkeypatch.setattr(vllm, "LLM", lambda **settings: asked.update(settings))
+    open_vllm(ENGINE, stored(BuiltInModel(), tmp_path))
+    assert asked["dtype"] == taken
+
+
+def test_long_rope_is_served_up_to_the_length_to_which_our_own_sampler_decodes_it(tmp_path: Path):
+    rotation = {
+        "rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 16, "long_factor": [1.5] * 16,
+        "original_max_position_embeddings": 128,
+    }  # fmt: skip
+    config = AutoConfig.for_model(
+        "phi3", vocab_size=64, hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        sliding_window=None, max_position_embeddings=512, original_max_position_embeddings=128,
+        rope_parameters=rotation, bos_token_id=None, eos_token_id=1, pad_token_id=0,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    load(BuiltInModel(), "cpu").tokenizer.save_pretrained(tmp_path)
+    model = FolderModel(name="stretched", path=str(tmp_path))
+    with closing(open_vllm(ENGINE, stored(model, tmp_path / "stored"))) as generator:
+        assert generator.room == open_sampler(load(model, "cpu")).room == 128

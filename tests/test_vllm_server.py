@@ -65,7 +65,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port, log = free_port(), tmp_path_factory.mktemp("server") / "log"
     options = [
         *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager"),
-        *("--generation-config", "vllm", "--logprobs-mode", "processed_logprobs"),
+        *("--generation-config", "vllm", "--config-format", "hf", "--load-format", "safetensors"),
+        *("--logprobs-mode", "processed_logprobs"),
         *("--worker-extension-cls", "effreason.generation.vllm_worker.TakesWeights"),
         *("--kv-cache-memory-bytes", str(2**28), "--max-num-seqs", "64"),
     ]

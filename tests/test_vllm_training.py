@@ -81,7 +81,7 @@ def test_vllm_with_old_weights_stops_the_training(store, tmp_path, monkeypatch):
     from effreason.generation.vllm_engine import VllmGenerator
 
     monkeypatch.setattr(VllmGenerator, "load", lambda engine, weights: None)
-    with pytest.raises(StepFailure, match="were not drawn by the weights that are trained"):
+    with pytest.raises(StepFailure, match="were not drawn from the weights being trained"):
         trained(store, tmp_path)
 
 

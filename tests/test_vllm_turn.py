@@ -1,24 +1,22 @@
-"""Steps that meet at one vLLM server, and the weights that it is handed. The server is a stub; no vLLM is needed."""
+"""Steps that meet at one vLLM server, stop there or see it fail. The server is a stub; no vLLM is needed."""
 
-import json
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-import huggingface_hub
 import pytest
-from safetensors.torch import save_file
 from stub_vllm import FIRST_TOKEN, StubVllm, laid_down, weights
 
 from effreason.choices import BuiltInModel, VllmServer
-from effreason.errors import StepFailure
+from effreason.errors import StepFailure, UserError
 from effreason.generation import Limits, Request, vllm_turn
 from effreason.generation.vllm_server import ServedGenerator
 from effreason.models import Stored, stored
 
 LIMITS = Limits(0.0, 1.0, 5)
-COMMIT = "c" * 40
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +76,7 @@ def test_a_step_that_comes_to_a_server_at_work_waits_and_both_draw_from_their_ow
         coming.start()
         coming.join(2.5)
         assert coming.is_alive()
-        assert f"{server.url} is at work for another step; this one waits for it" in caplog.text
+        assert f"{server.url} is busy with another step; this step waits" in caplog.text
         server.going.set()
         thread.join()
         assert drawn == [(1, 1)] * 4
@@ -93,12 +91,12 @@ def test_a_step_that_has_ended_or_failed_to_begin_makes_way_at_once(server, held
     monkeypatch.setattr(vllm_turn, "PATIENCE_SECONDS", 0.0)
     held(1).close()
     server.running = 1
-    with pytest.raises(StepFailure, match="would not forget"):
+    with pytest.raises(StepFailure, match="could not reset its prefix cache"):
         held(2)
     server.running = 0
     with closing(held(3)) as third:
         assert asked(third, 1) == [(3, 3)]
-        with pytest.raises(StepFailure, match="is at work for another step"):
+        with pytest.raises(StepFailure, match="is busy with another step"):
             held(4)
 
 
@@ -122,12 +120,12 @@ def test_weights_that_change_while_a_completion_is_drawn_end_the_step(server, he
     thread = threading.Thread(target=ask)
     thread.start()
     server.wait_for_requests(1)
-    with pytest.raises(StepFailure, match="would not forget"):  # the one that took over may not draw either
+    with pytest.raises(StepFailure, match="could not reset"):  # the one that took over may not draw either
         held(2)
     server.going.set()
     thread.join()
     assert "no longer has the weights of this step" in failures[0].happened
-    assert "a server each" in failures[0].remedy
+    assert "one server each" in failures[0].remedy
 
 
 def test_a_step_whose_weights_were_replaced_neither_draws_nor_takes_the_server_back(server, held, mute):
@@ -147,7 +145,7 @@ def test_a_step_whose_weights_were_replaced_neither_draws_nor_takes_the_server_b
 def test_a_server_that_was_started_anew_has_not_the_step_s_weights(server, held):
     with closing(held(1)) as generator:
         server.worker = type(server.worker)()
-        with pytest.raises(StepFailure, match="it was started anew"):
+        with pytest.raises(StepFailure, match="it was restarted"):
             asked(generator, 1)
 
 
@@ -161,31 +159,32 @@ def test_a_step_that_hears_that_its_weights_are_gone_asks_no_further(server, hel
         assert server.asked < 50
 
 
-def pinned(built_in: Stored) -> Stored:
-    return Stored("owner/name", COMMIT, False, built_in.tokenizer, built_in.eos_ids)
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_whose_engine_dies_is_a_failure_that_may_be_tried_again(server, held, status):
+    with closing(held(1)) as generator:
+        server.failing, server.status = "/v1/completions", status
+        with pytest.raises(StepFailure, match=rf"failed at /v1/completions with status {status}.*dead"):
+            asked(generator, 3)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_a_model_of_the_hub_is_served_at_the_revision_that_is_pinned(server, built_in, tmp_path, monkeypatch, shared):
-    commits = {COMMIT: laid_down(tmp_path / "pinned", 7), "main": laid_down(tmp_path / "main", 8)}
-    monkeypatch.setattr(
-        huggingface_hub, "snapshot_download", lambda id, *, revision="main", **_: str(commits[revision])
-    )
-    folder = str(tmp_path) if shared else None
-    with closing(ServedGenerator(VllmServer(url=server.url, folder=folder), pinned(built_in))) as generator:
-        assert asked(generator, 1) == [(7, 7)]
+def test_a_server_that_refuses_the_request_or_lacks_the_extension_is_started_otherwise_by_its_user(server, held):
+    with closing(held(1)) as generator:
+        server.failing, server.status = "/v1/completions", 400
+        with pytest.raises(UserError, match="refused /v1/completions with status 400"):
+            asked(generator, 3)
+    server.failing, server.status = "/collective_rpc", 500
+    with pytest.raises(UserError, match="refused /collective_rpc with status 500"):
+        held(2)
 
 
-def test_a_model_of_which_the_hub_gave_a_part_is_not_served(server, built_in, tmp_path, monkeypatch):
-    shards = [f"model-0000{place}-of-00002.safetensors" for place in (1, 2)]
-    save_file(weights(7), tmp_path / shards[0])
-    index = {"weight_map": {"which": shards[0], "other": shards[1]}}
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda id, **_: str(tmp_path))
-    with pytest.raises(StepFailure, match=f"{shards[1]} of the model owner/name at {COMMIT} was not fetched"):
-        ServedGenerator(VllmServer(url=server.url), pinned(built_in))
-
-
-def test_a_hub_that_is_out_of_reach_is_named(server, built_in):
-    with pytest.raises(StepFailure, match="hub cannot be reached for the model owner/name"):
-        ServedGenerator(VllmServer(url=server.url), pinned(built_in))
+def test_a_step_that_is_stopped_leaves_at_once_and_may_ask_again(server, held):
+    with closing(held(1)) as generator:
+        server.going.clear()
+        threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            asked(generator, 20)
+        assert time.monotonic() - began < 5
+        assert server.asked == 1
+        server.going.set()
+        assert asked(generator, 2) == [(1, 1)] * 2

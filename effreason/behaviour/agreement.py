@@ -15,26 +15,26 @@ from effreason.evaluation.intervals import CONFIDENCE
 
 DRAWS = 4000
 IMAGINED = 0.25
-"""Completions added to each of the four cells where the interval is drawn."""
+"""Completions added to each of the four cells when the interval is computed."""
 
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """On one behaviour. Made by `agreement`; read by `effreason judge`."""
+    """The agreement of two judges on one behaviour. Made by `agreement`; read by `effreason judge`."""
 
     completions: int
     first: int
-    """How many of them show it, says the first."""
+    """Completions that show it, according to the first judge."""
     second: int
     both: int
     kappa: Interval | None
-    """None with fewer than two problems, or where both give one and the same answer throughout."""
+    """Cohen's kappa; None with fewer than two problems, or where both give one and the same answer throughout."""
 
 
 def agreement(first: ArrayLike, second: ArrayLike, problems: Sequence[str]) -> Agreement:
-    """Of two judges on the same completions; `problems` are the ids that the completions belong to."""
+    """Compare two judges on the same completions; `problems` are the ids that the completions belong to."""
     one, two = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     return Agreement(len(one), int(one.sum()), int(two.sum()), int((one & two).sum()), _kappa(one, two, problems))
 
@@ -52,7 +52,8 @@ def _kappa(one: Flags, two: Flags, problems: Sequence[str]) -> Interval | None:
 
 
 def _of_cells(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From completions that neither, only the second, only the first, and both say show it (last axis)."""
+    """Return kappa from the counts of completions that neither, only the second, only the first, and both judges say
+    show the behaviour (last axis)."""
     neither, second, first, both = np.moveaxis(cells / cells.sum(axis=-1, keepdims=True), -1, 0)
     one, two = first + both, second + both
     chance = one * two + (1 - one) * (1 - two)

@@ -18,11 +18,11 @@ from effreason.behaviour.lexicon import CUES, NUMBERED, Cue
 from effreason.behaviour.structure import SENTENCE_WORDS, Computation, Passage, loops, passage, run_again, runs
 
 CLOSE = 25
-"""Characters between two cues of one instance."""
+"""The most characters between two cues of one instance."""
 DOUBTED = 80
-"""Characters between a computation and its correction."""
+"""The most characters between a computation and its correction."""
 QUOTED = 12
-"""Characters from which a sentence of the question is known again."""
+"""The least characters by which a sentence of the question is recognised."""
 
 _DOUBT = re.compile(r"\b(?:wait|hmm|no|redo|check|wrong|sorry|oops|actually)\b")
 _NUMBER = re.compile(r"\d")
@@ -36,11 +36,11 @@ class Span(NamedTuple):
 Found = dict[Kind, list[Span]]
 
 REASONS: tuple[Kind, ...] = ("verification", "backtracking", "exploration")
-"""To compute something again."""
+"""The behaviours that give a reason to compute something again."""
 
 
 def observe(text: str, question: str | None = None) -> Behaviours:
-    """The counts of one completion; what it quotes of the `question` says nothing of how it reasons."""
+    """Return the counts of one completion; what it quotes of the `question` is not counted."""
     read = passage(text)
     spans = _cued(_without(read.text, question))
     again = _said_again(read, spans)
@@ -60,7 +60,7 @@ def observe(text: str, question: str | None = None) -> Behaviours:
 
 
 def _without(text: str, question: str | None) -> str:
-    """The text with spaces in place of what is quoted of the question."""
+    """Return the text with spaces in place of what is quoted of the question."""
     for quoted in passage(question).sentences if question else ():
         if len(quoted) >= QUOTED:
             text = text.replace(quoted, " " * len(quoted))
@@ -74,7 +74,7 @@ def _cued(text: str) -> Found:
 
 
 def _hits(cue: Cue, text: str) -> Iterator[Span]:
-    """Only sentences with the stem are searched."""
+    """Yield the matches of a cue, searching only sentences with its stem."""
     at = text.find(cue.stem)
     while at >= 0:
         start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
@@ -84,7 +84,7 @@ def _hits(cue: Cue, text: str) -> Iterator[Span]:
 
 
 def _instances(read: Passage, spans: Sequence[Span]) -> int:
-    """Spans that lie close together, with no number between them, count once."""
+    """Count the spans; those that lie close together, with no number between them, count once."""
     count, end = 0, -CLOSE - 1
     for span in sorted(spans):
         count += span.start - end > CLOSE or _NUMBER.search(read.text, end, span.start) is not None
@@ -96,7 +96,7 @@ def _instances(read: Passage, spans: Sequence[Span]) -> int:
 
 
 def _said_again(read: Passage, spans: Found) -> set[int]:
-    """The sentences that were said before, whole or in a long run of words, with no computing again to explain it."""
+    """Return the sentences said before, whole or in a long run of words, with no recomputation to explain it."""
     again: set[int] = set()
     last: dict[tuple[str, ...], int] = {}
     known: set[tuple[str, ...]] = set()
@@ -116,7 +116,7 @@ def _said_again(read: Passage, spans: Found) -> set[int]:
 
 
 def _cut_short(read: Passage, place: int) -> bool:
-    """The last sentence, broken off, may begin as an earlier one does."""
+    """Return whether the last sentence, broken off, begins as an earlier one does."""
     sentence = read.sentences[place]
     if place != len(read.sentences) - 1 or not place or sentence.endswith((".", "!", "?")):
         return False
@@ -129,7 +129,7 @@ def _cut_short(read: Passage, place: int) -> bool:
 
 
 def _changed(read: Passage) -> Iterator[Span]:
-    """Doubts between two computations of one left side that differ."""
+    """Yield doubts between two computations of one left side whose results differ."""
     for one, two in pairwise(read.computations):
         doubted = _DOUBT.search(read.text, one.end, two.start)
         if doubted and one.left == two.left and one.right != two.right and two.start - one.end < DOUBTED:
@@ -137,7 +137,7 @@ def _changed(read: Passage) -> Iterator[Span]:
 
 
 def _computed_again(read: Passage, spans: Found, again: set[int]) -> Iterator[Span]:
-    """Where two or more steps in a row are computed as they were before, in the same order, and no cue announces it."""
+    """Yield places where two or more steps in a row are computed as before and in order, unannounced by a cue."""
     last: dict[tuple[str, str], int] = {}
     before: int | None = None
     length = 0
@@ -152,14 +152,14 @@ def _computed_again(read: Passage, spans: Found, again: set[int]) -> Iterator[Sp
 
 
 def _announced(read: Passage, spans: Found, step: Computation) -> bool:
-    """Whether a cue in its sentence, or in the one before, gives the reason; that of another behaviour may, too."""
+    """Return whether a cue in its sentence, or in the one before, gives the reason; it may be another behaviour's."""
     since = read.starts[max(0, read.sentence_at(step.start) - 1)]
     numbered = NUMBERED.search(read.text, since, step.start) is not None
     return numbered or any(since <= span.start <= step.start for kind in REASONS for span in spans[kind])
 
 
 def _numbered(read: Passage, again: set[int]) -> int:
-    """Alternatives beyond the first, of each kind that has numbers."""
+    """Count the alternatives beyond the first, of each kind that has numbers."""
     seen: dict[str, set[str]] = {}
     for found in NUMBERED.finditer(read.text):
         if read.sentence_at(found.start()) not in again:

@@ -29,7 +29,7 @@ Counts = NDArray[np.int64]
 
 
 def count(texts: Iterable[str], questions: Iterable[str | None]) -> Counts:
-    """One row a text; `questions` are those that the texts answer, None where it is not known."""
+    """Count the behaviours of each text, one row per text; `questions` are those that they answer, None if unknown."""
     rows = [observe(text, question).counts for text, question in zip(texts, questions, strict=True)]
     return np.array(rows, dtype=np.int64).reshape(-1, len(KINDS))
 
@@ -48,7 +48,7 @@ def write_counts(path: Path, completions: Iterable[JudgedCompletion], questions:
 
 
 def read_counts(path: Path) -> dict[str, Counts]:
-    """By suite, each in the order of the completions that `read_completions` gives."""
+    """Return the counts by suite, each in the order of the completions that `read_completions` gives."""
     table = pq.read_table(path, schema=SCHEMA)
     suites = pc.unique(table.column("suite")).to_pylist()
     return {suite: _counts(table.filter(pc.equal(table.column("suite"), suite))) for suite in suites}

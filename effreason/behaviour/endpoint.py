@@ -19,17 +19,17 @@ from effreason.errors import StepFailure, UserError
 
 KEY_VARIABLE = "EFFREASON_JUDGE_KEY"
 LATER = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-"""Statuses after which the same request may succeed."""
+"""HTTP statuses after which the same request may succeed."""
 LONGEST_WAIT_SECONDS = 60.0
 REPLY_TOKENS = 1024
-"""Room for a judge that thinks before it counts."""
+"""The token limit of a reply, with room for a judge that thinks before it counts."""
 REPLY_BYTES = 1 << 20
 
 
 class Reply(NamedTuple):
     text: str
     tokens: int
-    """Of the prompt and the reply, as the server says; 0 where it does not."""
+    """Tokens of the prompt and the reply, as the server reports them; 0 where it does not."""
 
 
 class _Stay(HTTPRedirectHandler):
@@ -44,23 +44,23 @@ _opener = build_opener(_Stay)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a judge is, and which. Made by `effreason judge`; read by `Judge`."""
+    """The address and the name of a judge model. Made by `effreason judge`; read by `Judge`."""
 
     url: str
-    """Up to and with `/v1`, such as http://127.0.0.1:8000/v1."""
+    """The base URL up to and with `/v1`, such as http://127.0.0.1:8000/v1."""
     model: str
     timeout_seconds: float = 60.0
     attempts: int = 4
     wait_seconds: float = 1.0
-    """Before the second attempt; doubled before each further one, unless the server says how long."""
+    """The wait before the second attempt; doubled before each further one, unless the server says how long."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UserError(f"{self.url} is no address of a judge.", "Write it like http://127.0.0.1:8000/v1.")
+            raise UserError(f"{self.url} is not a valid judge URL.", "Write it like http://127.0.0.1:8000/v1.")
 
     def ask(self, prompt: str, may_ask: Callable[[], bool]) -> Reply | None:
-        """The reply to one prompt, asked again while the server is busy or silent and `may_ask` allows.
+        """Return the reply to one prompt, asking again while the server is busy or silent and `may_ask` allows.
 
         None where no attempt brought a reply that follows the protocol. `may_ask` is called before every request.
 
@@ -81,12 +81,14 @@ class Endpoint:
                 pause = self._pause(attempt)
             except URLError as error:
                 if not isinstance(error.reason, TimeoutError):
-                    raise StepFailure(f"No judge answers at {self.url}: {error.reason}.", "Start it.") from error
+                    raise StepFailure(
+                        f"No judge answers at {self.url}: {error.reason}.", "Start the server, or correct --judge."
+                    ) from error
                 pause = self._pause(attempt)
         return None
 
     def _pause(self, attempt: int, error: HTTPError | None = None) -> float:
-        """Seconds until the next attempt."""
+        """Return the seconds until the next attempt."""
         usual: float = self.wait_seconds * 2**attempt
         if error is None:
             return min(usual, LONGEST_WAIT_SECONDS)
@@ -115,7 +117,7 @@ class Endpoint:
 
 
 def _read(body: bytes) -> Reply | None:
-    """None where the body is not what such servers send."""
+    """Parse the body of a response; None where it does not follow the protocol."""
     try:
         told: Any = json.loads(body)
         text = told["choices"][0]["message"]["content"]

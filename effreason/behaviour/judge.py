@@ -17,9 +17,9 @@ from effreason.behaviour.endpoint import Endpoint, Reply
 from effreason.behaviour.kinds import KINDS, Kind
 
 PROMPTS_VERSION = 1
-"""Raised whenever a word of the prompts changes, so that no kept reply answers another question."""
+"""The version of the prompts, raised with every change, so that no cached reply answers another question."""
 MOST = 1000
-"""A larger count is no count."""
+"""The largest count that is accepted."""
 
 _QUESTIONS: dict[Kind, str] = {
     "verification": (
@@ -65,7 +65,7 @@ def prompt_of(kind: Kind, text: str, question: str | None) -> str:
 
 
 def parsed(reply: str) -> int | None:
-    """The count, or None where the reply is not what was asked for."""
+    """Return the count in a reply, or None where the reply is not what was asked for."""
     lines = _THOUGHT.sub("", reply).strip().splitlines()
     counts = [_COUNT.fullmatch(line.strip()) for line in lines]
     if not lines or counts[-1] is None or sum(each is not None for each in counts) != 1:
@@ -76,11 +76,11 @@ def parsed(reply: str) -> int | None:
 
 @dataclass
 class Budget:
-    """What may still be spent. Made by the caller; lessened by `Judge`."""
+    """The requests and tokens that may still be spent. Made by the caller; reduced by `Judge`."""
 
     calls: int
     tokens: int | None = None
-    """As the endpoint reports them; None sets no limit."""
+    """Tokens as the endpoint reports them; None sets no limit."""
 
     @property
     def spent(self) -> bool:
@@ -88,7 +88,7 @@ class Budget:
 
 
 class Piece(NamedTuple):
-    """A completion that is to be judged."""
+    """A completion to be judged."""
 
     problem_id: str
     text: str
@@ -100,26 +100,26 @@ class Verdicts:
     """Counts of the first completions, as far as the budget went. Made by `Judge`; read by `effreason judge`."""
 
     counts: list[dict[Kind, int | None]]
-    """One a completion; None where the judge could not be understood."""
+    """One entry per completion; None where the judge could not be understood."""
     complete: bool
     """Whether the budget sufficed."""
 
 
 @dataclass
 class Judge:
-    """Asks an endpoint, remembers what it said, and keeps to a budget."""
+    """Asks an endpoint, caches its replies, and keeps to a budget."""
 
     endpoint: Endpoint
     cache: Path
-    """A folder; made if need be."""
+    """A folder, made if missing."""
     budget: Budget
     asked: int = field(default=0, init=False)
     """Requests so far."""
     remembered: int = field(default=0, init=False)
-    """Replies that were on disk already."""
+    """Replies that were cached already."""
 
     def judge(self, pieces: Iterable[Piece]) -> Verdicts:
-        """All behaviours of each piece in turn; a piece that the budget does not cover in full is left out."""
+        """Judge all behaviours of each piece in turn; a piece that the budget does not cover in full is left out."""
         counts: list[dict[Kind, int | None]] = []
         for piece in pieces:
             found: dict[Kind, int | None] = {}
@@ -155,7 +155,7 @@ class Judge:
         return self.cache / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
     def _kept(self, prompt: str) -> int | None:
-        """A file that was cut short by a crash is no reply."""
+        """Return the cached count of a prompt; None if there is none, or only a file cut short by a crash."""
         try:
             number = json.loads(self._file(prompt).read_text(encoding="utf-8"))["count"]
         except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):

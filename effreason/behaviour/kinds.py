@@ -10,7 +10,7 @@ KINDS: tuple[Kind, ...] = ("verification", "backtracking", "exploration", "subgo
 
 @dataclass(frozen=True, slots=True)
 class Behaviours:
-    """How often a text shows each behaviour. Made by `classify` and by `judge`; read by `measures` and `agreement`."""
+    """How often a text shows each behaviour. Made by `classify` and `judge`; read by `measures` and `agreement`."""
 
     verification: int
     """A step or an answer is checked, whatever comes of it: by words, by plugging it back in, by computing it again."""
@@ -28,5 +28,5 @@ class Behaviours:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """In the order of `KINDS`."""
+        """The counts in the order of `KINDS`."""
         return astuple(self)

@@ -13,7 +13,7 @@ from effreason.behaviour.kinds import Kind
 
 
 class Cue(NamedTuple):
-    """One way to say it."""
+    """A pattern of words that marks a behaviour."""
 
     stem: str
     pattern: re.Pattern[str]
@@ -63,7 +63,7 @@ VERIFICATION = _cues(
     ("see if", r"\bsee if (?:this|that|it) (?:works|holds|fits|agrees|is)\b"),
     ("test", r"\btest(?:ing)? (?:this|my|our|the (?:answer|result|solution|formula))\b"),
 )
-"""A step or an answer is checked."""
+"""Cues that a step or an answer is checked."""
 
 BACKTRACKING = _cues(
     ("no", r"\bwait[,.!]* (?:but )?no\b|\bno,? wait\b|\bactually,? (?:no\b|that|this|it's|i (?:made|mis|was))"),
@@ -116,7 +116,7 @@ BACKTRACKING = _cues(
     ("dead end", r"\bdead end\b"),
     ("should", r"\bshould(?:'ve| have) (?:been|used|added|subtracted|multiplied|divided|taken)\b"),
 )
-"""What was said is taken back."""
+"""Cues that a statement is withdrawn."""
 
 EXPLORATION = _cues(
     ("alternatively", r"\balternatively\b"),
@@ -138,7 +138,7 @@ EXPLORATION = _cues(
     ("perhaps", r"\b(?:or|but) perhaps\b|\bperhaps (?:i|we) (?:should|could|can)\b"),
     ("maybe", r"\b(?:or|but) maybe\b|\bmaybe (?:i|we) (?:should|could|can)\b|\bmaybe (?:it|there) (?:could|might)\b"),
 )
-"""Something else is considered."""
+"""Cues that something else is considered."""
 
 NUMBERED = re.compile(
     r"\b(method|approach|case|option|way|strategy|solution|possibility|scenario)"
@@ -174,7 +174,7 @@ SUBGOALS = _cues(
         rf"(?:{_SEEK}|{_ADD}|use|solve|take|check|verify|draw|choose|make|apply|remove|combine)\b",
     ),
 )
-"""A goal is named."""
+"""Cues that a goal is named."""
 
 CUES: dict[Kind, tuple[Cue, ...]] = {
     "verification": VERIFICATION,

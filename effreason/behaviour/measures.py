@@ -26,16 +26,16 @@ PER_TOKENS = 1000
 
 
 class BehaviourRates(Frozen):
-    """One behaviour in some of a model's completions."""
+    """The rates of one behaviour in some of a model's completions."""
 
     completions: int
-    """That it is taken from."""
+    """The completions that the rates are computed from."""
     per_problem: Interval | None
-    """Mean instances in one answer to a problem."""
+    """Mean instances per completion."""
     per_1000_tokens: Interval | None
-    """Instances of all over tokens of all, × 1,000."""
+    """All instances over all tokens, × 1,000."""
     share: Interval | None
-    """Of completions that show it at all."""
+    """Share of completions that show it at all."""
 
 
 class BehaviourMeasures(Frozen):
@@ -44,28 +44,28 @@ class BehaviourMeasures(Frozen):
     everything: BehaviourRates
     right: BehaviourRates
     wrong: BehaviourRates
-    """Completions that could not be judged are neither right nor wrong."""
+    """Completions that could not be judged are neither correct nor wrong."""
 
 
 class BehaviourChange(NamedTuple):
-    """After less before, on the problems that both models answered. Made by `behaviour_changes`."""
+    """Rates after less rates before, on the problems that both models answered. Made by `behaviour_changes`."""
 
     per_problem: Interval | None
     per_1000_tokens: Interval | None
 
 
 class _Estimate(NamedTuple):
-    """A figure, and how far each problem by itself pulls it from there."""
+    """An estimate, and the influence of each problem on it."""
 
     centre: float
     pulls: Column
-    """Their mean is 0."""
+    """The influences of the problems; their mean is 0."""
     rounding: float
     """Variance that remains where all problems agree."""
 
 
 def behaviours(judged: Judged, counts: Counts) -> dict[Kind, BehaviourMeasures]:
-    """By behaviour; `counts` are those of the completions of `judged`, in its order."""
+    """Return the measures by behaviour; `counts` are those of the completions of `judged`, in its order."""
     problems = ByProblem(judged)
     groups = {
         "everything": problems.everything,
@@ -81,7 +81,7 @@ def behaviours(judged: Judged, counts: Counts) -> dict[Kind, BehaviourMeasures]:
 def behaviour_changes(
     before: Judged, before_counts: Counts, after: Judged, after_counts: Counts
 ) -> dict[Kind, BehaviourChange]:
-    """By behaviour, paired by problem; every problem weighs the same."""
+    """Return the changes by behaviour, paired by problem; every problem weighs the same."""
     old, new = ByProblem(before), ByProblem(after)
     problems = common([old, new])
     old_tokens, new_tokens = (each.mean(each.completions.tokens, each.everything, problems) for each in (old, new))
@@ -116,7 +116,7 @@ def _mean(shown: Column) -> _Estimate | None:
 
 
 def _per_1000(shown: Column, tokens: Column) -> _Estimate | None:
-    """None with fewer than two problems or without a token."""
+    """Return instances per 1,000 tokens; None with fewer than two problems or without a token."""
     if len(shown) < 2 or not tokens.any():
         return None
     scale = PER_TOKENS / float(tokens.mean())

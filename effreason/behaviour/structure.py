@@ -17,26 +17,26 @@ _NUMBER = r"\d+(?:[.,]\d+)*"
 _COMPUTATION = re.compile(rf"({_NUMBER}(?: ?[-+*/×x·÷^−] ?{_NUMBER})+) ?(?:=|is|equals) ?\$?(-?{_NUMBER})")
 
 SENTENCE_WORDS = 4
-"""A shorter sentence may come again: `Good.`, `yes, same`."""
+"""The least words of a sentence that counts as repeated: `Good.` or `yes, same` may come again."""
 RUN_WORDS = 11
-"""So many words without a number do not come again by chance, unless they open with an article: a thing may have a
-long name, and steps differ in their numbers."""
+"""A run of this many words without a number does not recur by chance, unless it opens with an article: a thing may
+have a long name, and steps differ in their numbers."""
 _ARTICLES = frozenset({"the", "a", "an"})
 LOOP_TURNS = 3
-"""As often a phrase comes in succession where it goes round."""
+"""The least number of times in succession that a phrase makes a loop."""
 LOOP_WORDS = 6
 LOOP_NUMBERS = 8
 """Shortest loop of words, and of numbers alone: six friends need 2 + 2 + 2 + 2 + 2 + 2 slices."""
 LEAST_EQUAL = 4
-"""Words of the shortest loop that came before."""
+"""The least number of repeated words in the shortest loop."""
 _LOOP = re.compile(rf"(.{{1,12}}?)\1{{{LOOP_TURNS - 1},}}", re.DOTALL)
 
 
 class Computation(NamedTuple):
-    """`12 + 7 = 19`, at its place in the passage."""
+    """An equation such as `12 + 7 = 19`, at its place in the passage."""
 
     left: str
-    """Without spaces."""
+    """The left side without spaces."""
     right: str
     start: int
     end: int
@@ -44,13 +44,13 @@ class Computation(NamedTuple):
 
 @dataclass(frozen=True)
 class Passage:
-    """A text in lower case with one sentence a line. Made by `passage`; read by `classify`."""
+    """A text in lower case with one sentence per line. Made by `passage`; read by `classify`."""
 
     text: str
 
     @cached_property
     def starts(self) -> list[int]:
-        """Where each sentence begins."""
+        """The positions at which the sentences begin."""
         return [0, *(i + 1 for i, letter in enumerate(self.text) if letter == "\n")]
 
     @cached_property
@@ -58,7 +58,7 @@ class Passage:
         return self.text.split("\n")
 
     def sentence_at(self, place: int) -> int:
-        """The number of the sentence that the letter at `place` belongs to."""
+        """Return the number of the sentence that the letter at `place` belongs to."""
         return bisect_right(self.starts, place) - 1
 
     @cached_property
@@ -95,17 +95,17 @@ def _sentences(line: str) -> Iterator[str]:
 
 
 def words_of(sentence: str) -> tuple[str, ...]:
-    """What a sentence says, less the number of a step and words such as `so` and `therefore` in front."""
+    """Return the words of a sentence, less the number of a step and words such as `so` and `therefore` in front."""
     return tuple(_WORD.findall(_LABEL.sub("", sentence)))
 
 
 def runs(words: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """All sequences of `RUN_WORDS` words, in order."""
+    """Return all sequences of `RUN_WORDS` words, in order."""
     return [words[start : start + RUN_WORDS] for start in range(len(words) - RUN_WORDS + 1)]
 
 
 def run_again(words: tuple[str, ...], known: set[tuple[str, ...]]) -> bool:
-    """Whether some run of the `known` comes again; where it begins earlier than it is cut, the beginning decides."""
+    """Return whether a run of the `known` comes again; if it begins before it is cut, the beginning decides."""
     inside = False
     for run in runs(words):
         if run in known and not inside and run[0] not in _ARTICLES and all(word[0].isalpha() for word in run):
@@ -115,7 +115,7 @@ def run_again(words: tuple[str, ...], known: set[tuple[str, ...]]) -> bool:
 
 
 def loops(words: tuple[str, ...]) -> int:
-    """How often a phrase of up to twelve words comes again in immediate succession; 0 below three turns."""
+    """Return how often a phrase of up to twelve words comes again in immediate succession; 0 below three turns."""
     if len(words) - len(set(words)) < LEAST_EQUAL:
         return 0
     letters: dict[str, str] = {}

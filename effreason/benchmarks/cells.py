@@ -46,7 +46,7 @@ class Finished(Frozen):
     """A cell with what was measured: for each held-out problem its samples. Made by `finish`; read by the tables."""
 
     way: Way | None
-    """None is the model as it comes."""
+    """None is the base model."""
     tokens: tuple[tuple[int, ...], ...]
     right: tuple[tuple[bool, ...], ...]
     alphas: tuple[float, ...] = ()

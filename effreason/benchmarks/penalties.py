@@ -99,7 +99,7 @@ def told(interval: Interval | None) -> str:
 def main() -> None:
     """Run the part that is asked for; without one, all, and then the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", default="1/1", help="such as 1/2 and 2/2 for two processes")
+    parser.add_argument("--part", default="1/1", help="share to run, e.g. 1/2 and 2/2 in two processes")
     parser.add_argument("--output", type=Path, default=Path("build"))
     options = parser.parse_args()
     torch.set_num_threads(1)

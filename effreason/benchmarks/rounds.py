@@ -1,4 +1,4 @@
-"""Seconds a step, the contestants taking turns, so that what else the machine does falls on all of them."""
+"""Seconds per step, the contestants taking turns, so that what else the machine does falls on all of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

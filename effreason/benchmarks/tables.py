@@ -13,8 +13,8 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def step_table(found: Mapping[str, Rounds]) -> str:
-    """Seconds a step of each contestant, the least and the greatest of its rounds, and where they go."""
-    heading = ("", "s a step (lowest to highest round)", "generate", "score", "update", "tokens a step")
+    """Seconds per step of each contestant, the least and the greatest of its rounds, and where they go."""
+    heading = ("", "s per step (lowest to highest round)", "generate", "score", "update", "tokens per step")
     return table(heading, [_step_row(name, rounds) for name, rounds in found.items()])
 
 
@@ -32,12 +32,14 @@ def _step_row(name: str, rounds: Rounds) -> list[str]:
 
 
 def worth_table(found: Mapping[str, Rounds], whole: str) -> str:
-    """Seconds a step without each means, as a multiple of the step with all of them."""
+    """Seconds per step without each means, as a multiple of the step with all of them."""
     base = seconds_of_rounds(found[whole])
     rows = [
         [*_step_row(name, rounds)[:5], said(ratio(seconds_of_rounds(rounds), base))] for name, rounds in found.items()
     ]
-    return table(("without", "s a step (lowest to highest round)", "generate", "score", "update", "of the whole"), rows)
+    return table(
+        ("without", "s per step (lowest to highest round)", "generate", "score", "update", "of the whole"), rows
+    )
 
 
 def target_table(found: Mapping[str, Sequence[Pursuit]], base: Level) -> str:

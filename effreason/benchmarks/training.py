@@ -1,4 +1,4 @@
-"""Our training step beside that of TRL's GRPOTrainer: seconds a step, and seconds to a target.
+"""Our training step beside that of TRL's GRPOTrainer: seconds per step, and seconds to a target.
 
     python -m effreason.benchmarks.training [--threads 1 2] [--step-only | --target-only | --ablation] [--quick]
 
@@ -130,7 +130,7 @@ def line_up(plan: Plan, findings: Findings) -> dict[str, Contestant]:
     """The contestants, after the best settings of TRL have been found by a measurement."""
     settings = candidates(plan.work.prompts * plan.work.completions)
     winner, seconds = best({name: trl(one) for name, one in settings.items()}, plan.work, CHOOSING_STEPS)
-    found = "\n".join(f"- {name}: {taken:.2f} s a step" for name, taken in seconds.items())
+    found = "\n".join(f"- {name}: {taken:.2f} s per step" for name, taken in seconds.items())
     told = [_told(name, one, plan) for name, one in ((TRL, AS_IT_COMES), (TRL_BEST, settings[winner]))]
     told.append(f"{OURS}: `{spec_of(_order(plan, 0)).training.model_dump(mode='json', exclude_defaults=True)}`")
     findings.add("The contestants", f"TRL's best local settings: {winner}.", found, *told)
@@ -146,13 +146,13 @@ def _order(plan: Plan, seed: int) -> Order:
 
 
 def measure_steps(plan: Plan, threads: int, contestants: Mapping[str, Contestant], findings: Findings) -> None:
-    """Seconds a step with so many threads."""
+    """Seconds per step with so many threads."""
     torch.set_num_threads(threads)
     found = take_turns(contestants, plan.work, plan.rounds, plan.steps)
     ratios = {name: ratio(seconds_of_rounds(found[OURS]), seconds_of_rounds(found[name])) for name in SUFFIXES}
     if threads == plan.threads[0]:
         findings.figures |= {f"step_ratio{SUFFIXES[name]}": one.middle for name, one in ratios.items()}
-    findings.add(f"Seconds a step, threads: {threads}", step_table(found), _sentences(ratios), _load())
+    findings.add(f"Seconds per step, threads: {threads}", step_table(found), _sentences(ratios), _load())
     findings.keep()
 
 

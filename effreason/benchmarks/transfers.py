@@ -133,7 +133,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description="Uploads beside boto3's own.")
     parser.add_argument("store", help="s3://BUCKET/PREFIX; what is uploaded there is removed again")
-    parser.add_argument("--endpoint", metavar="URL", help="S3 server; AWS where none is given")
+    parser.add_argument("--endpoint", metavar="URL", help="S3 endpoint URL (default: AWS)")
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

@@ -36,9 +36,9 @@ Contestant = Callable[[], TokenIds]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a folder; the built-in reasoner without one")
-    parser.add_argument("--gguf", help="its GGUF file")
-    parser.add_argument("--gsm8k", help="a folder with test.jsonl; chain sums without one")
+    parser.add_argument("--model", help="folder of the model (default: the built-in reasoner)")
+    parser.add_argument("--gguf", help="GGUF file in that folder")
+    parser.add_argument("--gsm8k", help="folder with test.jsonl (default: chain sums)")
     parser.add_argument("--problems", type=int, default=64)
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
@@ -113,7 +113,7 @@ def _until_its_end(ids: list[int], eos_ids: frozenset[int]) -> tuple[int, ...]:
 
 
 def compare(found: dict[str, Contestant], loaded: Loaded, rounds: int) -> None:
-    """Print seconds, tokens a second, and how many answers are those of the first contestant."""
+    """Print seconds, tokens per second, and how many answers are those of the first contestant."""
     answers: dict[str, list[str | None]] = {}
     seconds: dict[str, list[float]] = {name: [] for name in found}
     processor: dict[str, list[float]] = {name: [] for name in found}

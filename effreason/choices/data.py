@@ -15,6 +15,12 @@ class ChainSumSource(Frozen):
     min_terms: int = Field(2, ge=2, le=10)
     max_terms: int = Field(10, ge=2, le=10)
 
+    @model_validator(mode="after")
+    def some_number_of_terms(self) -> Self:
+        if self.min_terms > self.max_terms:
+            raise ValueError(f"min_terms {self.min_terms} is above max_terms {self.max_terms}.")
+        return self
+
 
 class ReasoningGymSource(Frozen):
     """A procedural task of the reasoning-gym package, by its name."""
@@ -108,9 +114,15 @@ class Prompt(Frozen):
         return self.model_copy(update={"template": self.template.replace("{question}", f"{{question}}\n{instruction}")})
 
     @model_validator(mode="after")
+    def the_question_is_asked(self) -> Self:
+        if "{question}" not in self.template:
+            raise ValueError("the template has no {question}; put {question} where the question belongs.")
+        return self
+
+    @model_validator(mode="after")
     def budgets_are_named(self) -> Self:
         if self.budgets is None and "{budget}" in self.template:
             raise ValueError("the template names a {budget}; set budgets = [100, 1000], say, or leave {budget} out.")
         if self.budgets is not None and not 1 <= self.budgets[0] <= self.budgets[1]:
-            raise ValueError(f"budgets {list(self.budgets)} are not the least and the most of at least 1 token.")
+            raise ValueError(f"budgets {list(self.budgets)} are not valid; write [least, most], both at least 1 token.")
         return self

@@ -43,7 +43,8 @@ class VllmServer(Frozen):
     kind: Literal["vllm-server"] = "vllm-server"
     url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^/]+$")
     folder: str | None = None
-    """Where the policy is laid down for the server to read; training needs one."""
+    """Where weights are laid down for the server to read; None does on one host, unless the step's temporary folder is
+    its own, as in a container."""
     parallel: int = Field(64, ge=1)
     """Requests under way at a time."""
 

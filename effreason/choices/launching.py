@@ -31,8 +31,8 @@ class Container(Frozen):
     hours: float | None = Field(None, gt=0)
     """After which a step is ended and has failed; None lets it take its time."""
     network: str | None = None
-    """Of the engine, for steps that read from S3 or from the hub. None is the host's own where the S3 server listens on
-    its loopback, else the engine's default. A step that needs neither has none."""
+    """The Docker network of steps that read from S3 or from the hub. None means the host's network if the S3 server
+    listens on its loopback, else Docker's default. A step that needs neither has no network."""
     cache: str = "effreason-cache"
     """A volume for what such steps have read, so that the next one need not read it again; empty: nothing is kept."""
 

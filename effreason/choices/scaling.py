@@ -22,7 +22,7 @@ class Ray(Frozen):
     cores: int = Field(1, ge=1)
     """Of its node, for each process of a step; also the CPU threads of each, unless `threads` says how many."""
     moves: int = Field(3, ge=0)
-    """How often at most a step goes on elsewhere because its node was lost."""
+    """How often at most a step goes on, mostly elsewhere, because its node was lost or its process killed."""
 
 
 def _spelled_out(given: object) -> object:

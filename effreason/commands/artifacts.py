@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from effreason.commands import clean
 from effreason.commands.stores import bytes_as_read, existing_store, label, sealed, store_arguments, whole_address
+from effreason.commands.typed import entries_of
 
 if TYPE_CHECKING:
     from effreason.artifacts import Manifest
@@ -26,7 +27,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "artifacts",
         help="list, show, verify, copy and clean what a store holds",
-        description="Look into a store. An address may be cut short while only one artifact begins with it.",
+        description="Look into a store. An address may be shortened as long as only one artifact begins with it.",
     )
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     place = store_arguments()
@@ -37,13 +38,15 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     showing.add_argument("--json", action="store_true", help="the manifest as it is stored")
     showing.set_defaults(run=run_show)
     verifying = subcommands.add_parser("verify", parents=[place], help="compare files with their size and SHA-256")
-    verifying.add_argument("addresses", nargs="*", metavar="address", help="all artifacts where none is given")
+    verifying.add_argument("addresses", nargs="*", metavar="address", help="artifacts to verify (default: all)")
     verifying.set_defaults(run=run_verify)
     getting = subcommands.add_parser("get", parents=[place], help="copy the files of one artifact, verified")
     getting.add_argument("address")
-    getting.add_argument("folder", type=Path, help="made if need be; must be empty")
+    getting.add_argument("folder", type=Path, help="folder to copy into; created if missing, must be empty")
     getting.set_defaults(run=run_get)
-    cleaning = subcommands.add_parser("clean", parents=[place], help="remove what nothing needs; shows it first")
+    cleaning = subcommands.add_parser(
+        "clean", parents=[place], help="remove what no artifact needs; without --yes, only show it"
+    )
     clean.add_arguments(cleaning)
 
 
@@ -75,6 +78,9 @@ def run_verify(options: argparse.Namespace) -> int:
     """Exit code 1 if anything is missing or differs."""
     store = existing_store(options)
     addresses = [whole_address(store, given) for given in options.addresses] or list(store.addresses())
+    if not addresses:
+        print(f"No artifacts in {options.store}, so nothing was verified.")
+        return 0
     faults = 0
     for address in addresses:
         found = _faults(store, address)
@@ -82,7 +88,7 @@ def run_verify(options: argparse.Namespace) -> int:
         print("\n".join(found) if found else f"{address}  whole")
     print(f"{len(addresses)} artifacts verified, {faults} faults.")
     if faults:
-        print(f"Delete the folder of a damaged artifact below {options.store} to have it made again.")
+        print(f"Delete the folder of a damaged artifact below {options.store} to have it remade.")
     return 1 if faults else 0
 
 
@@ -90,8 +96,8 @@ def run_get(options: argparse.Namespace) -> int:
     from effreason.errors import UserError
 
     store = existing_store(options)
-    if options.folder.exists() and (not options.folder.is_dir() or any(options.folder.iterdir())):
-        raise UserError(f"{options.folder} is not an empty folder.", "Name one that is empty or does not exist.")
+    if entries_of(options.folder):
+        raise UserError(f"{options.folder} is not an empty folder.", "Choose a folder that is empty or does not exist.")
     manifest = sealed(store, whole_address(store, options.address))
     store.fetch(manifest, options.folder)
     print(

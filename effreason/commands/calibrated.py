@@ -33,12 +33,12 @@ def lines(planned: "Sequence[PlannedStep]", calibrations: "Calibrations", device
     left = [step for step in planned if not step.done]
     if not left:
         return
-    yield f"\nWhat earlier steps on {device.name} took, over what this plan says (likely = time × this):"
+    yield f"\nTime that earlier steps took on {device.name} / time by this plan (likely = time × this ratio):"
     told: dict[str, None] = {}
     for step in left:
         found = calibrations.of(step)
         if found is None:
-            told[f"  {step.spec.step}: from nothing, so not calibrated"] = None
+            told[f"  {step.spec.step}: no earlier steps, so not calibrated"] = None
             continue
         limits = found.interval
         one = "1 step" if len(found.ratios) == 1 else f"{len(found.ratios)} steps"
@@ -47,9 +47,9 @@ def lines(planned: "Sequence[PlannedStep]", calibrations: "Calibrations", device
     yield from told
     together = calibrations.together(left)
     if together:
-        yield f"All that is left: {_span(together)} one after another, 95%."
+        yield f"All remaining steps: {_span(together)} one after another (95% interval)."
     else:
-        yield "All that is left: without an interval, for want of earlier steps of every kind."
+        yield "All remaining steps: no interval, since not every kind of step has earlier ones."
 
 
 def bill(
@@ -60,7 +60,7 @@ def bill(
     done: "Spent",
 ) -> Iterator[str]:
     """What is left will cost so much, by the price; and how much of the budget the steps that are `done` have used."""
-    from effreason.cost import HOUR, core_hours, gpu_hours, money
+    from effreason.cost import HOUR, core_hours, gpu_hours, money, out_of_budget
     from effreason.planning import gpu_time
 
     price, budget = experiment.runtime.price, experiment.runtime.budget
@@ -75,11 +75,14 @@ def bill(
         figures = [time(done.seconds), f"{gpu_hours(done)} GPU-hours" if done.gpu_seconds else "no GPU"]
         figures += [f"{core_hours(done)} core-hours"] if done.core_seconds else []
         figures += [money(done, price)] if price else []
-        yield f"What is done ({done.steps} of {len(planned)} steps) cost {', '.join(figures)}; measured."
+        yield f"Finished steps ({done.steps} of {len(planned)}) cost {', '.join(figures)}; measured."
     if budget:
-        yield f"Budget: {_budget(budget, price.currency if price else '')}; no training begins when it is used up."
+        limits = _budget(budget, price.currency if price else "")
+        yield f"Budget: {limits}; once it is used up, no further training run starts."
         if budget.gpu_hours and not device.gpu:
-            yield "There is no GPU here, so no GPU-hours are ever used; set core_hours or hours."
+            yield "There is no GPU here, so no GPU-hours are counted; set core_hours or hours."
+        if useless := out_of_budget(budget, price, on_gpus=device.gpu):
+            yield useless
 
 
 def _budget(budget: "Budget", currency: str) -> str:

@@ -35,7 +35,7 @@ def named_policies(text: str, store: "Store") -> "list[Manifest]":
     found = [store.find(experiment.fine_tuning(key, problems).address) for key in keys]
     if policies := [manifest for manifest in found if manifest is not None]:
         return policies
-    raise UserError(f"No policy of {text} is in the store.", "Run the experiment, or name its store by --store.")
+    raise UserError(f"The store has no policy of {text}.", "Run the experiment, or give its store with --store.")
 
 
 def one_policy(text: str, store: "Store") -> "Manifest":
@@ -65,8 +65,13 @@ def _wanted(narrowing: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in narrowing.split(",")] if narrowing else []
     for name, _, value in pairs:
         if name not in FIELDS or not value:
-            raise UserError(f"{narrowing!r} picks no cell.", "Write it like alpha=0.3,seed=0 or model=reasoner.")
-    return {name: value for name, _, value in pairs}
+            raise UserError(
+                f"{narrowing!r} does not select a cell.", "Write it like alpha=0.3,seed=0 or model=reasoner."
+            )
+    wanted = {name: value for name, _, value in pairs}
+    if len(wanted) < len(pairs):
+        raise UserError(f"{narrowing!r} gives the same key twice.", "Write each of model, alpha and seed once.")
+    return wanted
 
 
 def _fits(key: "CellKey", wanted: dict[str, str]) -> bool:

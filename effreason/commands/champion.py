@@ -1,6 +1,7 @@
 """`effreason champion [NAME]`: who is champion of an experiment, since when and why, with the history."""
 
 import argparse
+import difflib
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -10,26 +11,33 @@ from effreason.commands.stores import existing_store, store_arguments
 if TYPE_CHECKING:
     from effreason.promotion.champion import Champion, Entry
 
-BASE = "the base model as it comes"
+BASE = "the base model"
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "champion",
         parents=[store_arguments()],
-        help="the champion of nightly runs, and its history",
+        help="show the champion of nightly runs and its history",
         description="Show which policy is the champion of an experiment, since when and why; or all champions.",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="the experiment (default: all of them)")
-    parser.add_argument("--json", action="store_true", help="every entry of the history, one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="every entry of the history, one JSON object per line")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    from effreason.errors import UserError
     from effreason.promotion.champion import Champion, lines
 
     store = existing_store(options)
-    names = [options.name] if options.name else lines(store)
+    known = lines(store)
+    if options.name is not None and options.name not in known:
+        raise UserError(
+            f"No nightly run has promoted a champion of {options.name!r} in {options.store}.",
+            f"{_nearest(options.name, known)}Until one does, the champion is {BASE}.",
+        )
+    names = known if options.name is None else [options.name]
     if not names:
         print(f"No experiment in {options.store} has had a champion.")
     for name in names:
@@ -42,6 +50,11 @@ def run(options: argparse.Namespace) -> int:
         else:
             print(f"{name}: {_policy(champion.entry())}")
     return 0
+
+
+def _nearest(given: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(given, known, n=1)
+    return f"Did you mean {close[0]}? " if close else ""
 
 
 def _history(champion: "Champion") -> Iterator[str]:

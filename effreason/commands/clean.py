@@ -10,13 +10,14 @@ from datetime import timedelta
 
 from effreason.commands.stores import bytes_as_read, existing_store
 
+LONGEST = timedelta(days=36_500)
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    age = "leave alone every step that has stored anything within this age: 30m, 12h, 7d, 2w (default: 7d)"
+    age = "keep every step that stored anything within this age: 30m, 12h, 7d, 2w (default: 7d)"
     parser.add_argument("--older-than", type=_age, default=timedelta(days=7), metavar="AGE", help=age)
-    parser.add_argument("--yes", action="store_true", help="remove what is shown")
+    parser.add_argument("--yes", action="store_true", help="actually remove the entries shown")
     parser.set_defaults(run=run_clean)
 
 
@@ -32,16 +33,22 @@ def run_clean(options: argparse.Namespace) -> int:
         if options.yes:
             store.remove(found)
     if not entries:
-        print(f"{options.store} holds nothing that it can do without.")
+        print(f"{options.store} holds nothing to remove.")
     elif options.yes:
         print(f"{entries} removed, {bytes_as_read(size)}.")
     else:
-        print(f"{entries} could be removed, {bytes_as_read(size)}: the same command with --yes does it.")
+        print(f"{entries} could be removed, {bytes_as_read(size)}; run the same command with --yes to remove them.")
     return 0
 
 
 def _age(given: str) -> timedelta:
     match = re.fullmatch(r"(\d+)([mhdw])", given)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{given!r} is not an age such as 30m, 12h, 7d or 2w")
-    return timedelta(**{UNITS[match[2]]: int(match[1])})
+        raise argparse.ArgumentTypeError(f"{given!r} is not a valid age; write it like 30m, 12h, 7d or 2w")
+    try:
+        age = timedelta(**{UNITS[match[2]]: int(match[1])})
+    except (OverflowError, ValueError):  # more than Python reckons with, or reads
+        age = timedelta.max
+    if age > LONGEST:
+        raise argparse.ArgumentTypeError(f"{given!r} is more than {LONGEST.days} days")
+    return age

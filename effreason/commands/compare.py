@@ -6,14 +6,17 @@ effreason compare reasoner train/3f2a                   a policy stands for its 
 """
 
 import argparse
+import filecmp
 import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from effreason.commands.comparable import in_other_words, refuse_different
-from effreason.commands.stores import abbreviates, existing_store, label, sealed, store_arguments
+from effreason.commands.stores import abbreviates, existing_store, label, sealed, store_arguments, subject_of
+from effreason.commands.typed import entries_of
 
 if TYPE_CHECKING:
     from effreason.artifacts import Manifest
@@ -27,12 +30,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "compare",
         parents=[store_arguments()],
-        help="the report for any two evaluations of the same problems",
+        help="make the report for any two evaluations of the same problems",
         description="Make the report for two evaluations of the same problems, and print what changed from A to B.",
     )
     parser.add_argument("a", metavar="A", help="an evaluation's address, or a model or policy that was measured")
     parser.add_argument("b", metavar="B", help="likewise")
-    parser.add_argument("--output", type=Path, help="a folder for the report (default: runs/compare/ADDRESS)")
+    parser.add_argument("--output", type=Path, help="an empty folder for the report (default: runs/compare/ADDRESS)")
     parser.set_defaults(run=run)
 
 
@@ -42,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     store = existing_store(options)
     manifests = _manifests(store)
-    before, after = (_evaluation(given, manifests) for given in (options.a, options.b))
+    before, after = (_evaluation(given, manifests, store) for given in (options.a, options.b))
     refuse_different(before, after, manifests)
     spec = ReportSpec(
         experiment="compare",
@@ -50,9 +53,11 @@ def run(options: argparse.Namespace) -> int:
         cells=(_cell(before, after, manifests),),
         selection=Selection(),
     )
-    page = _laid_out(store, produce(spec, store), options.output)
-    for line in _changes(page.parent):
-        print(line)
+    with TemporaryDirectory(prefix="effreason-compare-") as scratch:
+        report = produce(spec, store)
+        fetched = store.fetch(report, Path(scratch, "report"))
+        page = _laid_out(store, report, fetched / PAGE, options.output)
+        print("\n".join(_changes(fetched)))
     if note := in_other_words(before, after):
         print(note)
     print(f"Report: {page} ({spec.address})")
@@ -71,7 +76,7 @@ def _manifests(store: "Store") -> "dict[Address, Manifest]":
     return found
 
 
-def _evaluation(given: str, manifests: "Mapping[Address, Manifest]") -> "EvaluateSpec":
+def _evaluation(given: str, manifests: "Mapping[Address, Manifest]", store: "Store") -> "EvaluateSpec":
     """The one evaluation that `given` names, by address, by policy, or by what it is of."""
     from effreason.errors import UserError
 
@@ -87,20 +92,30 @@ def _evaluation(given: str, manifests: "Mapping[Address, Manifest]") -> "Evaluat
         )
     ]
     if not found:
+        _refuse_damaged(given, store)
         known = sorted({_names(spec, manifests)[0] for spec in specs.values()})
         raise UserError(
             f"The store has no evaluation {given!r}.",
-            f"{_nearest(given, known)}`effreason artifacts list` names them; `effreason evaluate` makes one.",
+            f"{_nearest(given, known)}`effreason artifacts list` lists them; `effreason evaluate` makes one.",
         )
     if len(found) > 1:
-        raise UserError(f"{given!r} could be any of {', '.join(sorted(found))}.", "Give the address of one.")
+        raise UserError(
+            f"{given!r} is ambiguous: it could be any of {', '.join(sorted(found))}.",
+            "Give the address of the one you mean.",
+        )
     return specs[found[0]]
+
+
+def _refuse_damaged(given: str, store: "Store") -> None:
+    """Let the store tell what is wrong with the artifact that `given` names, if it is there."""
+    for address in store.addresses():
+        if given and abbreviates(given, address):
+            sealed(store, address)
 
 
 def _names(spec: "EvaluateSpec", manifests: "Mapping[Address, Manifest]") -> list[str]:
     """What an evaluation is called: by what it is of, and as the list of artifacts does."""
-    listed = label(spec, manifests)
-    return [listed.removesuffix(" measured").removesuffix(",").removesuffix(" as it comes"), listed]
+    return [subject_of(spec, manifests), label(spec, manifests)]
 
 
 def _nearest(given: str, known: list[str]) -> str:
@@ -134,12 +149,21 @@ def _cell(before: "EvaluateSpec", after: "EvaluateSpec", manifests: "Mapping[Add
     )
 
 
-def _laid_out(store: "Store", report: "Manifest", wanted: Path | None) -> Path:
-    """The page in a folder of this machine, with the report's other files."""
-    folder = wanted or Path("runs", "compare", report.address.partition("/")[2])
-    if not (folder / PAGE).is_file():
-        store.fetch(report, folder)
-    return (folder / PAGE).resolve()
+def _laid_out(store: "Store", report: "Manifest", fetched: Path, wanted: Path | None) -> Path:
+    """The page in a folder of this machine, with the report's other files.
+
+    Raises `UserError` where anything but this report lies in the folder that was asked for.
+    """
+    from effreason.errors import UserError
+
+    folder = Path("runs", "compare", report.address.partition("/")[2]) if wanted is None else wanted
+    page = folder / PAGE
+    if entries_of(folder) and page.is_file() and filecmp.cmp(page, fetched, shallow=False):
+        return page.resolve()
+    if wanted is not None and entries_of(folder):
+        raise UserError(f"{folder} is not empty and does not hold this report.", "Choose another folder.")
+    store.fetch(report, folder)
+    return page.resolve()
 
 
 def _changes(folder: Path) -> list[str]:

@@ -11,13 +11,14 @@ Two evaluations of the same problems are compared by `effreason compare`.
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effreason.commands.crossing import go_where_vllm_is
 from effreason.commands.models import Measured, named_model
 from effreason.commands.stores import home_of, sealed, store_arguments, whole_address
+from effreason.commands.typed import refuse_broken_text
 
 if TYPE_CHECKING:
     from effreason.choices import Prompt
@@ -36,22 +37,28 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "evaluate",
         parents=[store_arguments()],
         help="measure any model on test suites, and keep the evaluation in a store",
-        description="Measure a model, also one that was trained elsewhere, and keep the evaluation in a store.",
+        description="Measure any model, including one trained elsewhere, and keep the evaluation in a store.",
     )
     parser.add_argument("--model", required=True, help="reasoner, a folder, OWNER/NAME on the hub, or train/ADDRESS")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--suite", action="append", help="gsm8k, math500, chain-sum, reasoning-gym:TASK or a file")
-    what.add_argument("--like", metavar="EVALUATION", help="the problems, prompt and protocol of another evaluation")
-    parser.add_argument("--problems", type=int, metavar="N", help="at most so many of each suite (default: 300)")
-    parser.add_argument("--samples", type=int, help="completions of each problem (default: 4)")
-    parser.add_argument("--temperature", type=float, help="0 is greedy (default: 0.6)")
-    parser.add_argument("--top-p", type=float, help="(default: 1)")
-    parser.add_argument("--max-tokens", type=int, help="(default: 1024; 256 for the built-in reasoner)")
-    parser.add_argument("--prompt", metavar="TEMPLATE", help="with {question} in it")
-    parser.add_argument(
-        "--engine", choices=("sampler", "vllm"), help="what draws the completions (default: sampler, our own)"
+    what.add_argument(
+        "--suite", action="append", help="gsm8k, math500, chain-sum, reasoning-gym:TASK or a file; may be repeated"
     )
-    parser.add_argument("--seed", type=int, help="of the draw of problems and of sampling (default: 0)")
+    what.add_argument(
+        "--like", metavar="EVALUATION", help="use the problems, prompt and protocol of another evaluation"
+    )
+    parser.add_argument("--problems", type=int, metavar="N", help="maximum number of problems per suite (default: 300)")
+    parser.add_argument("--samples", type=int, help="completions per problem (default: 4)")
+    parser.add_argument("--temperature", type=float, help="sampling temperature; 0 is greedy (default: 0.6)")
+    parser.add_argument("--top-p", type=float, help="nucleus sampling probability (default: 1)")
+    parser.add_argument(
+        "--max-tokens", type=int, help="tokens per completion (default: 1024; 256 for the built-in reasoner)"
+    )
+    parser.add_argument("--prompt", metavar="TEMPLATE", help="prompt template; must contain {question}")
+    parser.add_argument(
+        "--engine", choices=("sampler", "vllm"), help="generation engine (default: sampler, the built-in one)"
+    )
+    parser.add_argument("--seed", type=int, help="seed for drawing problems and sampling (default: 0)")
     parser.set_defaults(run=run)
 
 
@@ -66,22 +73,18 @@ def run(options: argparse.Namespace) -> int:
     go_where_vllm_is(spec.engine, sys.argv[1:])
     manifest = produce(spec, store, tell=_tell)
     assert isinstance(manifest.artifact, Evaluation)  # noqa: S101  what an evaluate spec makes
-    print("\n".join(table(manifest.artifact)))
+    print("\n".join([*table(manifest.artifact), *_left_out(spec, store)]))
     print(f"\n{options.model} measured: {manifest.address} in {options.store}")
     return 0
 
 
 def _asked(options: argparse.Namespace, store: "Store") -> "EvaluateSpec":
     """The spec of an evaluation on suites, whose problems are prepared if need be."""
-    from effreason.choices import Prompt
-    from effreason.errors import UserError
     from effreason.specs import PrepareSpec
     from effreason.steps import produce
 
     measured = named_model(options.model, store)
-    if options.prompt is not None and "{question}" not in options.prompt:
-        raise UserError("The prompt has no {question} in it.", "Put {question} where the question belongs.")
-    prompt = measured.prompt if options.prompt is None else Prompt(template=options.prompt)
+    prompt = measured.prompt if options.prompt is None else _prompt(options.prompt)
     experiment = _experiment(options, measured, prompt)
     preparation = PrepareSpec(
         source=experiment.data.suites[0].source,
@@ -94,6 +97,18 @@ def _asked(options: argparse.Namespace, store: "Store") -> "EvaluateSpec":
     return experiment.measurement(experiment.models[0], measured.policy, problems.address)
 
 
+def _prompt(template: str) -> "Prompt":
+    from effreason.choices import Prompt
+    from effreason.errors import UserError
+
+    refuse_broken_text(template, "The prompt")
+    if "{question}" not in template:
+        raise UserError("The prompt does not contain {question}.", "Put {question} where the question belongs.")
+    if "{budget}" in template:
+        raise UserError("The prompt contains {budget}, which only an experiment file can set.", "Leave {budget} out.")
+    return Prompt(template=template)
+
+
 def _like(options: argparse.Namespace, store: "Store") -> "EvaluateSpec":
     """The spec of another evaluation, with this model in it."""
     from effreason.errors import UserError
@@ -104,10 +119,13 @@ def _like(options: argparse.Namespace, store: "Store") -> "EvaluateSpec":
     given = [name for name in (*SAMPLING, "problems", "prompt", "engine", "seed") if getattr(options, name) is not None]
     if given:
         name = given[0].replace("_", "-")
-        raise UserError(f"--like and --{name} cannot go together.", "An evaluation like another differs in the model.")
+        raise UserError(
+            f"--like and --{name} cannot go together.",
+            "Leave one out: --like takes everything but the model from the other evaluation.",
+        )
     spec = sealed(store, whole_address(store, options.like)).spec
     if not isinstance(spec, EvaluateSpec):
-        raise UserError(f"{options.like} is no evaluation.", "`effreason artifacts list` names them.")
+        raise UserError(f"{options.like} is not an evaluation.", "`effreason artifacts list` lists them.")
     measured = named_model(options.model, store)
     pinned = pin(Experiment(name="evaluate", models=(measured.model,), alphas=(0.0,)), Path())
     return spec.model_copy(update={"model": pinned.models[0], "policy": measured.policy})
@@ -157,6 +175,14 @@ def _sentence(error: Any) -> str:
     if "error" in mistake.get("ctx", {}):
         return str(mistake["ctx"]["error"])
     return f"{mistake['loc'][-1]} = {mistake['input']!r} cannot be used: {mistake['msg']}."
+
+
+def _left_out(spec: "EvaluateSpec", store: "Store") -> Iterator[str]:
+    """A line where rows of the suites could not be used."""
+    problems = store.find(spec.problems)
+    if problems is not None and problems.artifact.step == "prepare" and problems.artifact.dropped:
+        told = "; ".join(f"{reason}: {number}" for reason, number in problems.artifact.dropped.items())
+        yield f"rows left out: {told} (dropped.jsonl of {spec.problems} lists them)"
 
 
 def _tell(progress: "Progress") -> None:

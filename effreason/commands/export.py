@@ -10,22 +10,25 @@ from pathlib import Path
 
 from effreason.commands.cells import one_policy
 from effreason.commands.stores import existing_store, store_arguments
+from effreason.commands.typed import entries_of
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "export",
         parents=[store_arguments()],
-        help="write a policy as a model with a card, and send it to the hub",
+        help="write a policy as a model with a card, and upload it to the hub",
         description="Write a policy as a model that transformers loads and `vllm serve` serves, with a model card.",
     )
     parser.add_argument("policy", metavar="POLICY", help="train/ADDRESS, or EXPERIMENT:alpha=A,seed=S")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="made if need be")
-    parser.add_argument("--adapter", action="store_true", help="the LoRA adapter in place of the merged model")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder to write to; created if missing")
+    parser.add_argument("--adapter", action="store_true", help="write the LoRA adapter instead of the merged model")
     parser.add_argument(
-        "--overwrite", action="store_true", help="also into a folder that is not empty; a model in it makes way"
+        "--overwrite", action="store_true", help="write even if the folder is not empty; a model in it is replaced"
     )
-    parser.add_argument("--push", metavar="OWNER/NAME", help="also upload it to the hub, private (HF_TOKEN)")
+    parser.add_argument(
+        "--push", metavar="OWNER/NAME", help="also upload it to a private hub repository (needs HF_TOKEN)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -33,21 +36,23 @@ def run(options: argparse.Namespace) -> int:
     store = existing_store(options)
     policy = one_policy(options.policy, store)
     _refuse_full(options.folder, options.overwrite)
+    if options.push is not None:
+        from effreason.shipping.push import refuse_no_repository
+
+        refuse_no_repository(options.push)
     from effreason.shipping.export import export
 
-    export(store, policy, options.folder, adapter=options.adapter)
+    files = export(store, policy, options.folder, adapter=options.adapter)
     print(f"{policy.address} is in {options.folder}, with README.md as its card.")
-    if options.push:
+    if options.push is not None:
         from effreason.shipping.push import push
 
-        print(f"Pushed to {push(options.folder, options.push)} (private where it was made by this).")
+        print(f"Pushed to {push(options.folder, files, options.push)} (private if this created it).")
     return 0
 
 
 def _refuse_full(folder: Path, overwrite: bool) -> None:
     from effreason.errors import UserError
 
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file.", "Name a folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise UserError(f"{folder} is not empty.", "Name another folder, or give --overwrite.")
+    if entries_of(folder) and not overwrite:
+        raise UserError(f"{folder} is not empty.", "Choose another folder, or give --overwrite.")

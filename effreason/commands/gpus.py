@@ -19,11 +19,11 @@ GIB = 1 << 30
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "gpus",
-        help="the GPUs of this machine, who has them, and who waits",
-        description="Show every GPU of this machine with its memory and utilisation at this moment, the steps that "
-        "have it, and the queue of those that wait, first come first served. Steps without a GPU share the cores.",
+        help="show the GPUs of this machine, which steps hold them, and which wait",
+        description="Show every GPU of this machine with its current memory use and utilisation, the steps that "
+        "hold it, and the queue of waiting steps, first come first served. Steps without a GPU share the cores.",
     )
-    parser.add_argument("--json", action="store_true", help="for programs: gpus, leases and queue")
+    parser.add_argument("--json", action="store_true", help="print gpus, leases and queue as JSON")
     parser.set_defaults(run=run)
 
 
@@ -42,7 +42,7 @@ def page(gpus: "Sequence[Gpu]", leases: "Sequence[Lease]", queue: "Sequence[Tick
     """The lines that a person reads."""
     yield from _aligned([("device", "name", "memory", "busy", "held by", "since"), *_rows(gpus, leases)])
     if not gpus:
-        yield "This machine has no GPU that its driver would tell of; steps share its cores."
+        yield "The driver reports no GPU on this machine; steps share its cores."
     if queue:
         yield ""
         waiting = [(str(number), _wish(ticket), *_told(ticket.holder)) for number, ticket in enumerate(queue, start=1)]

@@ -36,8 +36,8 @@ def received() -> Path:
         # Not the error's own text, which quotes what it was given.
         mistakes = ", ".join(".".join(map(str, mistake["loc"])) or mistake["type"] for mistake in error.errors())
         raise UserError(
-            f"The first line of standard input is no handover of an order ({mistakes}).",
-            "Give the path of an order in place of -.",
+            f"The first line of standard input is not a valid handover ({mistakes}).",
+            "Give the path of an order instead of -.",
         ) from None
     os.environ.update(handover.environment)
     with tempfile.NamedTemporaryFile("w", prefix="effreason-order-", suffix=".json", delete=False) as file:

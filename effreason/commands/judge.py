@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effreason.commands.stores import existing_store, sealed, store_arguments, whole_address
+from effreason.commands.typed import positive
 
 if TYPE_CHECKING:
     from effreason.artifacts import Manifest
     from effreason.behaviour.agreement import Agreement
+    from effreason.behaviour.endpoint import Endpoint
     from effreason.behaviour.judge import Judge, Piece, Verdicts
     from effreason.behaviour.kinds import Kind
     from effreason.store import Store
@@ -33,27 +35,46 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="let a language model count behaviours, and compare it with the lexicon",
         description="Ask an OpenAI-compatible server about stored completions, and report Cohen's kappa.",
     )
-    parser.add_argument("address", help="of an evaluation; may be cut short")
-    parser.add_argument("--judge", required=True, metavar="URL", help="such as http://127.0.0.1:8000/v1")
-    parser.add_argument("--model", required=True, metavar="NAME", help="as the server calls it")
-    parser.add_argument("--sample", type=_positive, default=100, metavar="N", help="completions (default: %(default)s)")
+    parser.add_argument("address", help="address of an evaluation; may be shortened")
     parser.add_argument(
-        "--budget", type=_positive, default=500, metavar="CALLS", help="requests (default: %(default)s)"
+        "--judge",
+        required=True,
+        metavar="URL",
+        help="URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1",
     )
-    parser.add_argument("--tokens", type=_positive, metavar="N", help="stop after so many tokens (default: no limit)")
-    parser.add_argument("--cache", type=Path, default=Path("runs/judge"), help="folder (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="the same figures as JSON")
+    parser.add_argument("--model", required=True, metavar="NAME", help="model name on that server")
+    parser.add_argument(
+        "--sample", type=positive, default=100, metavar="N", help="completions to judge (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--budget",
+        type=positive,
+        default=500,
+        metavar="CALLS",
+        help="maximum number of requests (default: %(default)s)",
+    )
+    parser.add_argument("--tokens", type=positive, metavar="N", help="stop after this many tokens (default: no limit)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("runs/judge"),
+        help="folder in which replies are cached (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    from effreason.behaviour.endpoint import Endpoint
     from effreason.behaviour.judge import Budget, Judge
+    from effreason.store.shelf import disk_errors
 
+    endpoint = _endpoint(options)
     store = existing_store(options)
     manifest = sealed(store, whole_address(store, options.address))
     pieces = _pieces(store, manifest, options.sample)
-    judge = Judge(Endpoint(options.judge, options.model), options.cache, Budget(options.budget, options.tokens))
+    with disk_errors(options.cache):
+        options.cache.mkdir(parents=True, exist_ok=True)
+    judge = Judge(endpoint, options.cache, Budget(options.budget, options.tokens))
     verdicts = judge.judge(pieces)
     agreements = _agreements(pieces, verdicts)
     if options.json:
@@ -63,11 +84,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
+def _endpoint(options: argparse.Namespace) -> "Endpoint":
+    from effreason.behaviour.endpoint import Endpoint
+    from effreason.errors import UserError
+
+    try:
+        return Endpoint(options.judge, options.model)
+    except ValueError as error:  # of an address that cannot be taken apart, such as http://[
+        raise UserError(
+            f"{options.judge} is not a valid URL ({error}).", "Write it like http://127.0.0.1:8000/v1."
+        ) from error
 
 
 def _pieces(store: "Store", manifest: "Manifest", wanted: int) -> "list[Piece]":
@@ -81,7 +107,7 @@ def _pieces(store: "Store", manifest: "Manifest", wanted: int) -> "list[Piece]":
 
     spec = manifest.spec
     if spec.step != "evaluate":
-        raise UserError(f"{manifest.address} is no evaluation.", "`effreason artifacts list` names them.")
+        raise UserError(f"{manifest.address} is not an evaluation.", "`effreason artifacts list` lists them.")
     with TemporaryDirectory() as scratch:
         suites = read_completions(store.fetch(manifest, Path(scratch) / "evaluation", [FILE]) / FILE)
         questions = _questions(store, spec.problems, list(suites), Path(scratch) / "problems")
@@ -134,7 +160,7 @@ def _page(
     kept = f"{judge.remembered} replies from {judge.cache}"
     yield f"{len(verdicts.counts)} of {len(pieces)} completions, {judge.asked} requests, {kept}."
     if not verdicts.complete:
-        yield "The budget ended there. Run the same command again to go on: what was judged is not paid for twice."
+        yield "The budget is used up. Run the same command again to continue; nothing already judged is paid for twice."
 
 
 def _plain(

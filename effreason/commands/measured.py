@@ -35,9 +35,9 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
     for suite, measures in evaluation.suites.items():
         if measures.thinking_tokens:
             answering = count(measures.answer_tokens)
-            yield f"{suite}: {count(measures.thinking_tokens)} tokens thinking, {answering} answering"
+            yield f"{suite}: {count(measures.thinking_tokens)} thinking tokens, {answering} answer tokens"
         if measures.unjudged:
-            yield f"{suite}: {measures.unjudged} completions could not be judged and are in no rate"
+            yield f"{suite}: {measures.unjudged} completions could not be judged and are excluded from every rate"
 
 
 def percent(interval: Interval | None) -> str:

@@ -1,5 +1,6 @@
 """The models that a command is about, as a person names them."""
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,7 +41,7 @@ def named_model(text: str, store: "Store") -> Measured:
         return Measured(spec.model, address, spec.prompt)
     if text in ("reasoner", "builtin"):
         return Measured(BuiltInModel(), None, Prompt())
-    if Path(text).is_dir():
+    if text and os.path.isdir(text):  # pathlib's own raises where a name is too long
         folder = Path(text).resolve()
         return Measured(FolderModel(name=_name(folder.name), path=str(folder)), None, Prompt(template=TEMPLATE))
     if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", text):

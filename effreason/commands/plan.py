@@ -19,8 +19,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "whether it fits the memory of the GPU.",
     )
     parser.add_argument("experiment", help="path of a TOML file, or the name of a shipped experiment")
-    parser.add_argument("--gpu", metavar="NAME", help="reckon with this GPU, such as h100-80, not with what is here")
-    parser.add_argument("--memory-gib", type=_gibibytes, metavar="N", help="reckon with a GPU of N GiB")
+    parser.add_argument("--gpu", metavar="NAME", help="plan for this GPU (e.g. h100-80) instead of the local one")
+    parser.add_argument("--memory-gib", type=_gibibytes, metavar="N", help="plan for a GPU with N GiB")
     parser.set_defaults(run=run)
 
 
@@ -74,8 +74,8 @@ def _experiment(reference: str) -> "Experiment":
         return prepared(reference)
     except StepFailure as failure:
         print(
-            f"effreason: {failure.happened} The plan takes revisions as they are written, so it does not recognise "
-            "steps that are done, and addresses will differ.",
+            f"effreason: {failure.happened} The plan uses revisions as written, so it does not recognise "
+            "finished steps, and addresses will differ.",
             file=sys.stderr,
         )
         return _with_absolute_folders(load(reference), locate(reference).parent)
@@ -132,7 +132,7 @@ def _refuse_what_does_not_fit(experiment: "Experiment", planned: Sequence["Plann
     sys.stdout.flush()
     raise UserError(
         f"{experiment.name} does not fit {_gib(device.memory)} on {device.name}: {', '.join(too_large)}.",
-        "Change what the lines above name, or take a larger GPU.",
+        "Apply one of the changes above, or use a larger GPU.",
     )
 
 
@@ -170,7 +170,7 @@ def _total(experiment: "Experiment", planned: Sequence["PlannedStep"], device: "
 
     left = [step for step in planned if not step.done]
     if not left:
-        return f"\nAll {len(planned)} steps of {experiment.name} are done; a run only prints."
+        return f"\nAll {len(planned)} steps of {experiment.name} are done; a run would only print the results."
     tokens = sum(step.cost.tokens for step in left)
     known = [step.cost.seconds for step in left if step.cost.seconds is not None]
     lasting = f"about {time(sum(known))} one after another" if len(known) == len(left) else "time unknown"
@@ -183,9 +183,12 @@ def _total(experiment: "Experiment", planned: Sequence["PlannedStep"], device: "
 
 
 def _gibibytes(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError("give a number of GiB above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of GiB above 0")
     return number
 
 

@@ -15,16 +15,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "rollback",
         parents=[store_arguments()],
-        help="make an earlier champion of nightly runs champion again",
-        description="Make the champion before the present one, or a given one, champion again.",
+        help="reinstate an earlier champion of nightly runs",
+        description="Reinstate the previous champion, or the one that you name.",
     )
     parser.add_argument("name", metavar="NAME", help="the experiment")
     parser.add_argument(
         "--to",
         metavar="ENTRY",
-        help="a number of `effreason champion NAME`, 0 for the base model, or a policy's address",
+        help="an entry number from `effreason champion NAME`, 0 for the base model, or a policy's address",
     )
-    parser.add_argument("--why", default="rolled back by hand", help="for the history (default: %(default)s)")
+    parser.add_argument(
+        "--why", default="rolled back by hand", help="reason kept in the history (default: %(default)s)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -34,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     champion = Champion(existing_store(options), options.name)
     to = _number(champion, options.to) if options.to is not None else None
     entry = champion.roll_back(Maker(f"{getpass.getuser()}@{socket.gethostname()}", options.why), to)
-    print(f"The champion of {entry.line} is {entry.policy or 'the base model as it comes'} (entry {entry.number}).")
+    print(f"The champion of {entry.line} is {entry.policy or 'the base model'} (entry {entry.number}).")
     return 0
 
 
@@ -47,4 +49,4 @@ def _number(champion: "Champion", given: str) -> int:
     for entry in champion.history():
         if entry.policy is not None and abbreviates(given, entry.policy):
             return entry.number
-    raise UserError(f"{given!r} was never champion of {champion.line}.", "`effreason champion` lists those that were.")
+    raise UserError(f"{given!r} was never champion of {champion.line}.", "`effreason champion` lists every champion.")

@@ -26,14 +26,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "step",
         help="run one step from its order, as the launcher does",
-        description="Run one step. Its progress, and in the end its manifest or its fault, are JSON lines on stdout.",
+        description="Run one step. Its progress, and finally its manifest or its error, are JSON lines on stdout.",
     )
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("order", type=Path, help="JSON with the spec, the store and the runtime; - reads a handover")
     parser.add_argument(
         "--until-stdin-closes",
         action="store_true",
-        help="end when standard input closes, so that no death of the caller leaves the step behind",
+        help="end when standard input closes, so that the step does not outlive its caller",
     )
     parser.set_defaults(run=run)
 
@@ -43,16 +43,13 @@ def run(options: argparse.Namespace) -> int:
     from effreason.errors import EffreasonError, UserError
     from effreason.progress import Fault, emit
 
-    if options.order == HANDED_OVER:
-        from effreason.commands.handover import received
-
-        options.order = received()
-    _become_several(options)
     stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: _stop(options.step, stopping))
-    if options.until_stdin_closes:
-        threading.Thread(target=_die_with_the_caller, daemon=True).start()
     try:
+        _take_over(options)
+        _become_several(options)
+        signal.signal(signal.SIGTERM, lambda *_: _stop(options.step, stopping))
+        if options.until_stdin_closes:
+            threading.Thread(target=_die_with_the_caller, daemon=True).start()
         order = _order(options)
         go_where_vllm_is(order.spec.engine, _same_step(options))
         if int(os.environ.get("RANK", "0")) > 0:  # one of several processes that train together, and not the first
@@ -70,10 +67,24 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _take_over(options: argparse.Namespace) -> None:
+    """Put the path of an order in the place of the handover that standard input holds."""
+    from effreason.errors import UserError
+
+    if sys.stdin is None and (options.until_stdin_closes or options.order == HANDED_OVER):
+        raise UserError("Standard input is closed.", "Leave it open, or give the path of an order alone.")
+    if options.order == HANDED_OVER:
+        from effreason.commands.handover import received
+
+        options.order = received()
+
+
 def _remedy(error: Exception) -> str:
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for its name's sake
-        return "Lower `tokens_per_microbatch`, `max_tokens` or the engine's `cache_gib`, or take a larger GPU."
-    return "Its log has the traceback."
+        return (
+            "Lower `tokens_per_microbatch`, `max_tokens` or the generation engine's `cache_gib`, or use a larger GPU."
+        )
+    return "See the traceback in its log."
 
 
 def _produce(order: "Order", stopping: threading.Event) -> dict[str, object]:
@@ -128,14 +139,16 @@ def _order(options: argparse.Namespace) -> "Order":
     from effreason.order import Order
 
     try:
-        order = Order.model_validate_json(options.order.read_text())
+        order = Order.model_validate_json(options.order.read_bytes())
     except OSError as error:
         raise UserError(f"{options.order} cannot be read ({error.strerror}).", "Give the path of an order.") from error
     except ValidationError as error:
-        raise UserError(f"{options.order} is not an order: {error}.", "Orders are made by the launcher.") from error
+        raise UserError(
+            f"{options.order} is not an order: {error}.", "Use an order that the launcher has written."
+        ) from error
     if order.spec.step != options.step:
         raise UserError(
-            f"{options.order} orders the step {order.spec.step}, not {options.step}.",
+            f"{options.order} is an order for the step {order.spec.step}, not {options.step}.",
             f"Run `effreason step {order.spec.step} {options.order}`.",
         )
     return order

@@ -1,14 +1,14 @@
-"""Which store and which of its artifacts a command is about, as a person names them."""
+"""Which store and which of its artifacts a command is about, as a person lists them."""
 
 import argparse
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from effreason.artifacts import Manifest
     from effreason.choices import Home
-    from effreason.specs import Address, Spec
+    from effreason.specs import Address, EvaluateSpec, Spec
     from effreason.store import Store
 
 
@@ -16,7 +16,7 @@ def store_arguments() -> argparse.ArgumentParser:
     """A parent for the parser of every command that reads or fills a store."""
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--store", default="runs/store", help="a folder or s3://BUCKET/PREFIX (default: %(default)s)")
-    place.add_argument("--endpoint", metavar="URL", help="S3 server; AWS or AWS_ENDPOINT_URL_S3 where none is given")
+    place.add_argument("--endpoint", metavar="URL", help="S3 endpoint URL (default: $AWS_ENDPOINT_URL_S3, else AWS)")
     return place
 
 
@@ -32,6 +32,8 @@ def home_at(place: str, endpoint: str | None = None) -> "Home":
     from effreason.choices import FolderHome, S3Home
     from effreason.errors import UserError
 
+    if not place:
+        raise UserError("The name of the store is empty.", "Give its folder, or s3://BUCKET/PREFIX, with --store.")
     if not place.startswith("s3://"):
         if endpoint is not None:
             raise UserError("--endpoint is for S3, but the store is a folder.", "Give --store s3://BUCKET/PREFIX.")
@@ -40,7 +42,7 @@ def home_at(place: str, endpoint: str | None = None) -> "Home":
     try:
         return S3Home(bucket=bucket, prefix=prefix, endpoint=endpoint)
     except ValidationError as error:
-        raise UserError(f"{place} names no bucket.", "Write it like s3://my-bucket/experiments.") from error
+        raise UserError(f"{place} does not name a bucket.", "Write it like s3://my-bucket/experiments.") from error
 
 
 def existing_store(options: argparse.Namespace) -> "Store":
@@ -49,8 +51,8 @@ def existing_store(options: argparse.Namespace) -> "Store":
     from effreason.store import open_store
 
     home = home_of(options)
-    if home.kind == "folder" and not Path(home.path).is_dir():
-        raise UserError(f"There is no store in {home.path}.", "Name its folder, or s3://BUCKET/PREFIX, by --store.")
+    if home.kind == "folder" and not os.path.isdir(home.path):  # pathlib's own raises where a name is too long
+        raise UserError(f"There is no store in {home.path}.", "Give its folder, or s3://BUCKET/PREFIX, with --store.")
     return open_store(home)
 
 
@@ -60,9 +62,9 @@ def whole_address(store: "Store", given: str) -> "Address":
 
     found = [address for address in store.addresses() if given and abbreviates(given, address)]
     if not found:
-        raise UserError(f"No artifact in the store begins with {given!r}.", "`effreason artifacts list` names them.")
+        raise UserError(f"No artifact in the store begins with {given!r}.", "`effreason artifacts list` lists them.")
     if len(found) > 1:
-        raise UserError(f"{given!r} could be any of {', '.join(found)}.", "Give more of the address.")
+        raise UserError(f"{given!r} is ambiguous: it could be any of {', '.join(found)}.", "Give more of the address.")
     return found[0]
 
 
@@ -76,7 +78,7 @@ def sealed(store: "Store", address: "Address") -> "Manifest":
 
     manifest = store.find(address)
     if manifest is None:
-        raise StepFailure(f"The artifact {address} was deleted while it was looked at.", "Run the command again.")
+        raise StepFailure(f"The artifact {address} was deleted while it was being read.", "Run the command again.")
     return manifest
 
 
@@ -87,17 +89,23 @@ def label(spec: "Spec", manifests: "Mapping[Address, Manifest]") -> str:
             return f"{spec.source.kind} for {', '.join(suite.name for suite in spec.suites)}"
         case "train":
             return f"{spec.model.name} alpha={spec.alpha:g} s{spec.seed}"
-        case "evaluate" if spec.instruction:
-            return f"{spec.model.name} asked “{spec.instruction}”, measured"
-        case "evaluate" if spec.policy:
-            policy = manifests.get(spec.policy)
-            return f"{label(policy.spec, manifests) if policy else spec.policy} measured"
         case "evaluate":
-            return f"{spec.model.name} as it comes, measured"
+            base = "" if spec.policy or spec.instruction else " (base model)"
+            return f"{subject_of(spec, manifests)}{base}, measured"
         case "report":
             return f"{spec.experiment}, {len(spec.cells)} cells"
         case "gate":
             return f"{spec.line}, night of {spec.night}"
+
+
+def subject_of(spec: "EvaluateSpec", manifests: "Mapping[Address, Manifest]") -> str:
+    """Return which model an evaluation measures: `reasoner`, `reasoner asked “…”` or `reasoner alpha=0.3 s0`."""
+    if spec.instruction:
+        return f"{spec.model.name} asked “{spec.instruction}”"
+    if spec.policy:
+        policy = manifests.get(spec.policy)
+        return label(policy.spec, manifests) if policy else spec.policy
+    return spec.model.name
 
 
 def bytes_as_read(number: int) -> str:

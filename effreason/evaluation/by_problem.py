@@ -13,17 +13,17 @@ from effreason.evaluation.completions import Judged
 from effreason.evaluation.intervals import Column, PerProblem
 
 Mask = NDArray[np.bool_]
-"""One flag a completion."""
+"""One flag per completion."""
 _COLUMNS = tuple(field.name for field in fields(Judged))
 
 
 def common(models: Sequence["ByProblem"]) -> list[str]:
-    """The problems that every one of `models` was measured on, sorted."""
+    """Return the problems that every one of `models` was measured on, sorted."""
     return sorted(set.intersection(*(set(model.ids) for model in models)))
 
 
 def pooled(models: Sequence[Judged]) -> Judged:
-    """The completions of several trainings (seeds) of one kind, as if one model had written them."""
+    """Return the completions of several training runs (seeds) of one kind, as if one model had written them."""
     return models[0] if len(models) == 1 else Judged(**{name: _joined(models, name) for name in _COLUMNS})
 
 
@@ -33,7 +33,7 @@ def _joined(models: Sequence[Judged], name: str) -> Any:
 
 
 def chosen(completions: Judged, among: Mask) -> Judged:
-    """The completions `among`, in their order."""
+    """Return the completions `among`, in their order."""
     return Judged(**{name: _picked(getattr(completions, name), among) for name in _COLUMNS})
 
 
@@ -43,7 +43,7 @@ def _picked(column: Any, among: Mask) -> Any:
 
 @dataclass(frozen=True)
 class ByProblem:
-    """One suite's completions with their problems told apart. Made and read within this package."""
+    """One suite's completions grouped by problem. Made and read within this package."""
 
     completions: Judged
 
@@ -54,7 +54,7 @@ class ByProblem:
 
     @cached_property
     def ids(self) -> list[str]:
-        """Sorted."""
+        """The ids of the problems, sorted."""
         return [str(problem) for problem in self._grouped[0]]
 
     @property
@@ -66,42 +66,42 @@ class ByProblem:
         return np.argsort(self._grouped[1], kind="stable")
 
     def count(self, among: Mask) -> NDArray[np.int64]:
-        """How many of the completions `among`, for each problem of `ids`."""
+        """Return how many of the completions `among` each problem of `ids` has."""
         return np.bincount(self._grouped[1][among], minlength=len(self._grouped[0]))
 
     def mean(self, values: NDArray[np.generic], among: Mask, problems: Sequence[str]) -> Column:
-        """Of the completions `among`, for each of `problems` in this order; not a number where a problem has none."""
+        """Return the mean over the completions `among`, for each of `problems` in order; NaN where it has none."""
         counts = self.count(among)
         totals = np.bincount(self._grouped[1][among], values[among].astype(np.float64), minlength=len(counts))
         with np.errstate(invalid="ignore"):
             return np.asarray((totals / counts)[self.places(problems)], dtype=np.float64)
 
     def mean_tokens(self, problems: Sequence[str]) -> Column:
-        """Of all completions of each of these problems in this order."""
+        """Return the mean tokens over all completions of each of these problems, in this order."""
         return self.mean(self.completions.tokens, self.everything, problems)
 
     def places(self, problems: Sequence[str]) -> NDArray[np.int64]:
-        """Where each of `problems` stands among `ids`."""
+        """Return the index of each of `problems` in `ids`."""
         return np.searchsorted(self._grouped[0], np.asarray(problems, dtype=self._grouped[0].dtype)).astype(np.int64)
 
     def split(self, values: NDArray[np.generic], among: Mask) -> list[NDArray[np.generic]]:
-        """The values of the completions `among`, one array a problem; empty where a problem has none."""
+        """Return the values of the completions `among`, one array per problem; empty where a problem has none."""
         chosen = self._order[among[self._order]]
         return np.split(values[chosen], np.cumsum(self.count(among))[:-1])
 
     def halves(self) -> tuple[Mask, Mask]:
-        """The first, third, fifth … completion of each problem, and the others."""
+        """Return masks of the first, third, fifth … completion of each problem, and of the others."""
         counts = self.count(self.everything)
         within = np.empty(len(self.completions), dtype=np.int64)
         within[self._order] = np.arange(len(within)) - np.repeat(np.cumsum(counts) - counts, counts)
         return within % 2 == 0, within % 2 == 1
 
     def rights(self, problems: Sequence[str]) -> PerProblem:
-        """Right or not, of every judged completion of these problems in this order."""
+        """Return whether each judged completion of these problems is correct, problems in this order."""
         return self._of(problems, self.completions.right, self.completions.judged)
 
     def tokens(self, problems: Sequence[str]) -> PerProblem:
-        """The tokens of every completion of these problems in this order."""
+        """Return the tokens of every completion of these problems, in this order."""
         return self._of(problems, self.completions.tokens, self.everything)
 
     def _of(self, problems: Sequence[str], values: NDArray[np.generic], among: Mask) -> PerProblem:

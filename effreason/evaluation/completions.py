@@ -46,13 +46,13 @@ class Judged:
     """False where the grader could not judge."""
     extracted: list[str | None]
     tokens_thinking: NDArray[np.float64]
-    """Not a number where a completion marks no thinking, as in tables that were stored without this column."""
+    """NaN where a completion marks no thinking, as in tables that were stored without this column."""
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def without_texts(self) -> Self:
-        """The numbers alone, which take little memory."""
+        """Return the numbers alone, which take little memory."""
         return replace(self, texts=[""] * len(self))
 
 
@@ -63,7 +63,7 @@ def write_completions(path: Path, completions: Iterable[JudgedCompletion]) -> No
 
 
 def read_completions(path: Path) -> dict[str, Judged]:
-    """The completions by suite, both in the order in which they were written."""
+    """Read the completions by suite, both in the order in which they were written."""
     table = pq.read_table(path, schema=SCHEMA)
     suites = pc.unique(table.column("suite")).to_pylist()
     return {suite: _judged(table.filter(pc.equal(table.column("suite"), suite))) for suite in suites}

@@ -17,7 +17,7 @@ from effreason.evaluation.resampling import Sample, Weighed, resampled
 from effreason.evaluation.scores import judged_problems, samples_of, solve_rates
 
 LIMITS = 64
-"""At which the base model is cut to find, draw by draw, the limit of equal spending."""
+"""The number of limits at which the base model is cut to find the limit of equal spending in each bootstrap draw."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class EqualSpending:
     limit: int
     """Tokens at which every completion of the base model is cut."""
     accuracy: Interval | None
-    """Of the base model cut there, as are the next two."""
+    """Accuracy of the base model cut at that limit, as are the next two."""
     tokens: Interval | None
-    """Mean tokens; those of the policy, rounded up to a whole limit, unless the base spends less uncut."""
+    """Mean tokens: those of the policy, rounded up to a whole limit, unless the base model spends less uncut."""
     truncated: Interval | None
     """Share of completions that had not ended there."""
     gain: Interval | None
@@ -40,7 +40,7 @@ class EqualSpending:
 
 
 def cut_at(judged: Judged, limit: int) -> Judged:
-    """The completions as a limit of so many tokens would have left them; those that it cuts are wrong.
+    """Return the completions as a limit of so many tokens would have left them; those that it cuts are wrong.
 
     Texts stay as they are: where a token ends in them is not stored.
     """
@@ -57,9 +57,9 @@ def cut_at(judged: Judged, limit: int) -> Judged:
 
 
 def limit_for(judged: Judged, tokens: float) -> int:
-    """The least limit at which mean tokens reach `tokens`; the longest completion's where they never do.
+    """Return the least limit at which mean tokens reach `tokens`; the longest completion's where they never do.
 
-    Rounding up leans to the model that is cut. `judged` holds at least one completion.
+    Rounding up favours the model that is cut. `judged` holds at least one completion.
     """
     lengths = np.sort(judged.tokens)
     ended = np.concatenate([[0], np.cumsum(lengths)[:-1]])
@@ -71,7 +71,7 @@ def limit_for(judged: Judged, tokens: float) -> int:
 
 
 def at_equal_spending(before: Judged, after: Sequence[Judged]) -> EqualSpending | None:
-    """Compare the policies of one alpha, one a seed, with the base model cut off where it spends as much.
+    """Compare the policies of one alpha, one per seed, with the base model cut off where it spends as much.
 
     None where no problem was given to both, or nothing of them was judged.
     """
@@ -92,7 +92,7 @@ def at_equal_spending(before: Judged, after: Sequence[Judged]) -> EqualSpending 
 
 
 def _gain(base: ByProblem, policy: ByProblem, ids: Sequence[str], limit: int) -> Interval | None:
-    """With the limit found anew in every draw, between limits at the quantiles of the base model's lengths."""
+    """Bootstrap the gain, recomputing the limit in every draw from quantiles of the base model's lengths."""
     lengths = base.completions.tokens
     limits = np.unique(np.concatenate([[0, limit], np.quantile(lengths, np.linspace(0, 1, LIMITS)).astype(np.int64)]))
     cut = [cut_at(base.completions, each) for each in limits.tolist()]
@@ -105,16 +105,16 @@ def _gain(base: ByProblem, policy: ByProblem, ids: Sequence[str], limit: int) ->
         },
         samples=samples_of(base),
     )
-    told = resampled(sample, _beyond_the_cut)
-    if told is None:
+    gain = resampled(sample, _beyond_the_cut)
+    if gain is None:
         return None
     at_limit = float(sample.given["right within"][:, limits == limit].mean())
-    rounding = float(sample.rates["right"].mean()) - at_limit - told.centre
-    return Interval(*(each + rounding for each in told))
+    rounding = float(sample.rates["right"].mean()) - at_limit - gain.centre
+    return Interval(*(each + rounding for each in gain))
 
 
 def _beyond_the_cut(of: Weighed) -> Column:
-    """The policy's accuracy less the base model's at the limit that spends as much, between two of the limits."""
+    """Return the policy's accuracy less the base model's at the interpolated limit of equal spending."""
     spent, right, wanted = of.mean(of["spent"]), of.mean(of["right within"]), of.mean(of["tokens"])
     above = np.clip((spent < wanted[:, None]).sum(axis=1), 1, spent.shape[1] - 1)[:, None]
     (low, high), (wrong, better) = (

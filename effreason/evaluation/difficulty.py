@@ -30,17 +30,17 @@ from effreason.evaluation.resampling import Sample, Weighed, resampled
 from effreason.evaluation.scores import judged_problems, samples_of, solve_rates
 
 FEWEST = 10
-"""Problems in a bin of which a figure is told."""
+"""The least number of problems in a bin for which figures are reported."""
 MOST_BINS = 5
 THIRDS = (1 / 3, 2 / 3)
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Problems of like difficulty. With fewer than FEWEST of them every figure is None."""
+    """Problems of similar difficulty. With fewer than FEWEST of them every figure is None."""
 
     label: str
-    """Such as `hard` or `4 to 5`."""
+    """A label such as `hard` or `4 to 5`."""
     low: float
     """Least difficulty in the bin."""
     high: float
@@ -52,7 +52,7 @@ class Bin:
     accuracy_before: Interval | None
     accuracy_after: Interval | None
     accuracy_change: Interval | None
-    """After less before."""
+    """Accuracy after less accuracy before."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,18 @@ class ByDifficulty:
     scale: str
     """`solve rate` or `source`."""
     bins: tuple[Bin, ...]
-    """From easy to hard; those without any problem are left out."""
+    """The bins from easy to hard; those without any problem are left out."""
     reduction_slope: Interval | None
     """Change of the token reduction per unit of difficulty, as a fraction; below 0, less is saved on hard problems."""
     tokens_slope_before: Interval | None
     """Tokens that the base model spends more per unit of difficulty."""
     tokens_slope_after: Interval | None
-    """Above 0, the policy still spends more on hard problems."""
+    """The same of the policy; above 0, it still spends more on hard problems."""
     adaptation_before: Interval | None
     """Adaptation ratio (Xiang et al. 2025, arXiv 2506.05256): mean tokens in the hardest bin over the easiest one."""
     adaptation_after: Interval | None
     missing: dict[str, str]
-    """Why a field is None, by its name."""
+    """The reason for each field that is None, by its name."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def by_solve_rate(before: Judged, after: Sequence[Judged]) -> ByDifficulty:
     """Place problems by the base model's solve rate on half of its completions; compare on the other half.
 
     Args:
-        before: the base model on one suite; with a single completion of each problem nothing can be told.
-        after: the policies of one alpha, one a seed.
+        before: the base model on one suite; with a single completion of each problem nothing is reported.
+        after: the policies of one alpha, one per seed.
     """
     placing, compared = ByProblem(before).halves()
     place, old, new = (ByProblem(one) for one in (chosen(before, placing), chosen(before, compared), pooled(after)))
@@ -101,7 +101,7 @@ def by_solve_rate(before: Judged, after: Sequence[Judged]) -> ByDifficulty:
             "solve rate", "No problem has two completions of the base model: one to place it, one to compare."
         )
     placed = _Placed(ids, 1 - solve_rates(place, ids), old, new)
-    return _told("solve rate", placed, _thirds(placed.difficulty))
+    return _by_difficulty("solve rate", placed, _thirds(placed.difficulty))
 
 
 def by_source(before: Judged, after: Sequence[Judged], difficulty: Mapping[str, float | None]) -> ByDifficulty:
@@ -109,33 +109,33 @@ def by_source(before: Judged, after: Sequence[Judged], difficulty: Mapping[str, 
 
     Args:
         before: the base model on one suite.
-        after: the policies of one alpha, one a seed.
+        after: the policies of one alpha, one per seed.
         difficulty: `Problem.difficulty` by problem id; problems without one are left out.
     """
     old, new = ByProblem(before), ByProblem(pooled(after))
     known = {problem: value for problem in common([old, new]) if (value := difficulty.get(problem)) is not None}
     if not known:
-        return _nothing("source", "The source tells no difficulty of these problems.")
+        return _nothing("source", "The source gives no difficulty for these problems.")
     placed = _Placed([*known], np.array([*known.values()], dtype=np.float64), old, new)
-    return _told("source", placed, _neighbours(placed.difficulty))
+    return _by_difficulty("source", placed, _neighbours(placed.difficulty))
 
 
 @dataclass(frozen=True)
 class _Member:
-    """A bin before its figures are known."""
+    """The problems of a bin before its figures are computed."""
 
     label: str
     inside: NDArray[np.bool_]
 
 
 def _thirds(difficulty: Column) -> list[_Member]:
-    """Rates are fractions of small numbers: 2 of 3 is easy, however it was rounded."""
+    """Bin problems by thirds of the solve rate, a fraction of small numbers: 2 of 3 is easy, however rounded."""
     easy, hard = difficulty <= THIRDS[0] + 1e-9, difficulty > THIRDS[1] + 1e-9
     return [_Member("easy", easy), _Member("medium", ~easy & ~hard), _Member("hard", hard)]
 
 
 def _neighbours(difficulty: Column) -> list[_Member]:
-    """One bin a value, or at most MOST_BINS of neighbouring values; a value goes where its middle problem does."""
+    """Make a bin per value, or at most MOST_BINS of neighbouring values; a value goes with its middle problem."""
     values, places, counts = np.unique(difficulty, return_inverse=True, return_counts=True)
     group = np.arange(len(values))
     if len(values) > MOST_BINS:
@@ -147,7 +147,7 @@ def _span(values: Column) -> str:
     return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
 
 
-def _told(scale: str, placed: _Placed, members: Sequence[_Member]) -> ByDifficulty:
+def _by_difficulty(scale: str, placed: _Placed, members: Sequence[_Member]) -> ByDifficulty:
     members = [member for member in members if member.inside.any()]
     slopes = _slopes(placed)
     adaptation = _adaptation(placed, members[0].inside, members[-1].inside)
@@ -169,9 +169,9 @@ def _nothing(scale: str, reason: str) -> ByDifficulty:
 def _bin(placed: _Placed, member: _Member) -> Bin:
     difficulty = placed.difficulty[member.inside]
     ids = [problem for problem, inside in zip(placed.ids, member.inside, strict=True) if inside]
-    told = ids if len(ids) >= FEWEST else []
-    tokens, tokens_after = placed.before.tokens(told), placed.after.tokens(told)
-    rights, rights_after = placed.before.rights(told), placed.after.rights(told)
+    reported = ids if len(ids) >= FEWEST else []
+    tokens, tokens_after = placed.before.tokens(reported), placed.after.tokens(reported)
+    rights, rights_after = placed.before.rights(reported), placed.after.rights(reported)
     return Bin(
         label=member.label,
         low=float(difficulty.min()),
@@ -220,13 +220,13 @@ def _within(of: Weighed, tokens: str, place: str) -> Column:
 
 
 def _slope(of: Weighed, tokens: Column) -> Column:
-    """Of a straight line through tokens by difficulty, by least squares."""
+    """Return the least-squares slope of a straight line through tokens by difficulty."""
     x = of["difficulty"]
     return (of.mean(x * tokens) - of.mean(x) * of.mean(tokens)) / (of.mean(x * x) - of.mean(x) ** 2)
 
 
 def _reduction_slope(of: Weighed) -> Column:
-    """The b of the module's equation, from its two normal equations."""
+    """Return the b of the module's equation, from its two normal equations."""
     x, before, saved = of["difficulty"], of["before"], of["before"] - of["after"]
     once, twice, thrice = of.mean(before), of.mean(before * x), of.mean(before * x * x)
     return (once * of.mean(saved * x) - twice * of.mean(saved)) / (once * thrice - twice**2)

@@ -32,22 +32,22 @@ class Efficiency:
     """Accuracy within a token budget, averaged over all budgets from 0 to `longest`; in [0, 1], larger is better."""
     area_after: Interval | None
     area_change: Interval | None
-    """After less before."""
+    """Area after less area before."""
     tokens_per_right_before: Interval | None
-    """Mean tokens over accuracy: what a right answer costs."""
+    """Mean tokens over accuracy: the tokens spent per correct answer."""
     tokens_per_right_after: Interval | None
     tokens_per_right_reduction: Interval | None
     """1 - after / before."""
     aes: Interval | None
-    """With the weights 3 and 5."""
+    """The accuracy-efficiency score with the weights 3 and 5."""
     aes_strict: Interval | None
-    """With the weights 5 and 10."""
+    """The score with the weights 5 and 10."""
     missing: dict[str, str]
-    """Why a field is None, by its name."""
+    """The reason for each field that is None, by its name."""
 
 
 class Weighting(NamedTuple):
-    """What AES makes of a relative change of accuracy, where the share of tokens saved counts once."""
+    """The weights of a relative gain and loss of accuracy in AES, where the share of tokens saved has weight 1."""
 
     gain: float
     loss: float
@@ -58,7 +58,7 @@ STRICT = Weighting(gain=5, loss=10)
 
 
 def efficiency(before: Judged, after: Sequence[Judged], longest: int) -> Efficiency:
-    """Score the policies of one alpha, one a seed, together.
+    """Score the policies of one alpha, one per seed, together.
 
     Args:
         before: the base model on one suite.
@@ -88,8 +88,8 @@ def efficiency(before: Judged, after: Sequence[Judged], longest: int) -> Efficie
 
 
 def _too_few(problems: int) -> str:
-    told = "1 problem was" if problems == 1 else f"{problems} problems were"
-    return f"{told} judged before and after; an interval needs two."
+    counted = "1 problem was" if problems == 1 else f"{problems} problems were"
+    return f"{counted} judged before and after; an interval needs two."
 
 
 def _price_after(of: Weighed) -> Column:

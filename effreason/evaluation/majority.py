@@ -1,4 +1,4 @@
-"""maj@k: the chance that the answer most frequent among k samples is right (self-consistency, Wang et al. 2022).
+"""maj@k: the chance that the answer most frequent among k samples is correct (self-consistency, Wang et al. 2022).
 
 As pass@k it is the mean over every subset of k of the n samples, exactly, not one subset drawn. Of several answers that
 are equally frequent one is taken at random, so a tie of t answers with the right one among them counts 1 / t. A sample
@@ -28,11 +28,11 @@ from effreason.grading.spelling import bare
 
 
 class Votes(NamedTuple):
-    """How the judged samples of one problem voted."""
+    """The votes of the judged samples of one problem."""
 
     right: int
     wrong: tuple[int, ...]
-    """One number for each wrong answer, in falling order."""
+    """The votes for each wrong answer, in falling order."""
     silent: int
     """Samples without an answer."""
 
@@ -42,7 +42,7 @@ class Votes(NamedTuple):
 
 
 def majority_at(k: int, completions: Judged) -> Interval | None:
-    """The mean over problems; those with fewer than k judged samples are left out.
+    """Estimate the mean of maj@k over problems; those with fewer than k judged samples are left out.
 
     The other samples of a problem make samples / k independent draws.
     """
@@ -54,7 +54,7 @@ def majority_at(k: int, completions: Judged) -> Interval | None:
 
 
 def ballots(completions: Judged) -> list[Votes]:
-    """The votes on each problem, in the order of their ids."""
+    """Return the votes on each problem, in the order of their ids."""
     answers = np.array([_spelled(answer) for answer in completions.extracted], dtype=object)
     problems = ByProblem(completions)
     rights = problems.split(completions.right, completions.judged)
@@ -69,7 +69,7 @@ def _votes(right: NDArray[np.generic], answers: NDArray[np.generic]) -> Votes:
 
 @lru_cache(maxsize=100_000)
 def _spelled(answer: str | None) -> str | None:
-    """One spelling for equal answers; None for an empty one."""
+    """Return one spelling for equal answers; None for an empty one."""
     plain = bare(answer or "")
     if value := number(plain):
         return f"{value.value}{'%' * value.percent}"
@@ -78,9 +78,10 @@ def _spelled(answer: str | None) -> str | None:
 
 @lru_cache(maxsize=100_000)
 def chance(k: int, votes: Votes) -> float:
-    """That the right answer wins among k of the samples, drawn without replacement; k is at most their number.
+    """Return the probability that the correct answer wins among k samples, drawn without replacement; k is at most
+    their number.
 
-    With r votes for the right answer, the subsets in which t others tie with it and none beats it are counted by the
+    With r votes for the correct answer, the subsets in which t others tie with it and none beats it are counted by the
     coefficient of x^(k - r) y^t in the product of one polynomial for each wrong answer.
     """
     wins = sum(comb(votes.right, r) * _won(k - r, r, votes) for r in range(1, min(k, votes.right) + 1))
@@ -88,7 +89,7 @@ def chance(k: int, votes: Votes) -> float:
 
 
 def _won(others: int, most: int, votes: Votes) -> float:
-    """Ways to draw `others` votes that are not right with at most `most` for each answer, ties counted in part."""
+    """Return the ways to draw `others` votes for wrong answers with at most `most` for each, ties counted in part."""
     harmless = votes.silent + sum(count for count in votes.wrong if count < most)
     ways = [_binomials(harmless, min(harmless, others))]
     for count in (count for count in votes.wrong if count >= most):
@@ -100,7 +101,7 @@ def _won(others: int, most: int, votes: Votes) -> float:
 def _extended(
     ways: Sequence[NDArray[np.float64]], below: NDArray[np.float64], tie: int, most: int, others: int
 ) -> list[NDArray[np.float64]]:
-    """One more answer, by number of ties: it falls short of `most` votes, or reaches them and ties."""
+    """Return the ways with one more answer, by ties: it falls short of `most` votes, or reaches them and ties."""
     room = others + 1
     extended = [np.zeros(room) for _ in range(len(ways) + 1)]
     for ties, row in enumerate(ways):

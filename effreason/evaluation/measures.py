@@ -21,10 +21,10 @@ from effreason.specs import Protocol
 
 
 class Change(NamedTuple):
-    """From one model to another on the same problems. Made here; read by `recommend` and the report."""
+    """The change from one model to another on the same problems. Made here; read by `recommend` and the report."""
 
     accuracy: Interval | None
-    """After less before, as a fraction."""
+    """Accuracy after less accuracy before, as a fraction."""
     token_reduction: Interval | None
     """1 - mean tokens after / mean tokens before."""
 
@@ -57,7 +57,7 @@ def measure(completions: Judged, protocol: Protocol) -> Measures:
 
 
 def _thinking(completions: Judged) -> NDArray[np.float64]:
-    """Thinking tokens of each completion: none of one without a mark, unless no completion has any."""
+    """Return each completion's thinking tokens: 0 for one without a mark, NaN throughout if none has any."""
     marked = ~np.isnan(completions.tokens_thinking)
     return np.where(marked, completions.tokens_thinking, 0.0 if marked.any() else np.nan)
 
@@ -77,9 +77,10 @@ def change(before: Judged, after: Judged, confidence: float = CONFIDENCE) -> Cha
 def pooled_change(
     before: Judged, after: Sequence[Judged], confidence: float = CONFIDENCE, token_confidence: float = CONFIDENCE
 ) -> Change:
-    """As `change`, with several trainings (seeds) of one kind, whose completions of a problem count as one model's.
+    """Compare as `change` does, with several training runs (seeds) of one kind, whose completions of a problem count as
+    one model's.
 
-    The intervals then speak of other problems, not of other seeds.
+    The intervals then account for other problems, not for other seeds.
     """
     old, new = ByProblem(before), ByProblem(pooled(after))
     problems = common([old, new])

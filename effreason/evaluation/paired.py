@@ -25,7 +25,7 @@ FEWEST_SEEDS = 3
 
 @dataclass(frozen=True)
 class SignTest:
-    """On how many problems the second of two models did better, worse and the same."""
+    """The numbers of problems on which the second of two models did better, worse and the same."""
 
     better: int
     worse: int
@@ -36,33 +36,33 @@ class SignTest:
 
 @dataclass(frozen=True)
 class Comparison:
-    """From the base model to the policies of one alpha. Made by `compare`; read by the report."""
+    """The comparison of the policies of one alpha with the base model. Made by `compare`; read by the report."""
 
     problems: int
-    """That all of them were measured on."""
+    """The number of problems that all of them were measured on."""
     seeds: int
     accuracy: Interval | None
-    """After less before, as a fraction; all seeds together."""
+    """Accuracy after less accuracy before, as a fraction; all seeds together."""
     token_reduction: Interval | None
-    """Ratio of means: 1 - mean tokens after / mean tokens before. What a bill shrinks by."""
+    """Ratio of means: 1 - mean tokens after / mean tokens before; the reduction of the total cost."""
     token_reduction_by_problem: Interval | None
-    """Mean of ratios: 1 - after / before, averaged over problems. What a problem shrinks by, however short."""
+    """Mean of ratios: 1 - after / before, averaged over problems; the reduction of a typical problem, long or short."""
     accuracy_signs: SignTest | None
-    """By the share of right ones among the judged completions of a problem."""
+    """The sign test on the share of correct ones among the judged completions of a problem."""
     token_signs: SignTest | None
-    """By the mean tokens of a problem; fewer is better."""
+    """The sign test on the mean tokens of a problem; fewer is better."""
     with_seeds: Change | None
-    """Accuracy and token reduction with intervals that also speak of other seeds; None with fewer than three."""
+    """Accuracy and token reduction with intervals that also account for other seeds; None with fewer than three."""
     missing: dict[str, str]
-    """Why a field is None, by its name."""
+    """The reason for each field that is None, by its name."""
 
 
 def compare(before: Judged, after: Sequence[Judged]) -> Comparison:
-    """Compare the policies of one alpha, one a seed, with the base model, on one suite."""
+    """Compare the policies of one alpha, one per seed, with the base model, on one suite."""
     old, new = ByProblem(before), ByProblem(pooled(after))
     ids = common([old, new])
     pair = pooled_change(before, after)
-    told = Comparison(
+    comparison = Comparison(
         problems=len(ids),
         seeds=len(after),
         accuracy=pair.accuracy,
@@ -73,12 +73,12 @@ def compare(before: Judged, after: Sequence[Judged]) -> Comparison:
         with_seeds=_with_seeds(pair, [change(before, one) for one in after]),
         missing={},
     )
-    absent = [field.name for field in fields(told) if getattr(told, field.name) is None]
-    return replace(told, missing={name: _why(name, told.seeds) for name in absent})
+    absent = [field.name for field in fields(comparison) if getattr(comparison, field.name) is None]
+    return replace(comparison, missing={name: _why(name, comparison.seeds) for name in absent})
 
 
 def sign_test(before: Column, after: Column) -> SignTest:
-    """Of one number a problem, larger being better; problems where both are equal say nothing of the direction."""
+    """Test one number per problem, larger being better; problems where both are equal favour neither direction."""
     better, worse = int((after > before).sum()), int((after < before).sum())
     throws = better + worse
     tail = sum(comb(throws, heads) for heads in range(max(better, worse), throws + 1))
@@ -114,7 +114,7 @@ def _widened(over_problems: Interval | None, seeds: Sequence[Interval | None], l
 
 def _why(name: str, seeds: int) -> str:
     if name == "with_seeds":
-        return f"{seeds} of {FEWEST_SEEDS} seeds: the spread between fewer cannot be told."
+        return f"Only {seeds} of {FEWEST_SEEDS} seeds: too few to estimate the spread between seeds."
     if name.endswith("signs"):
         return "No problem was judged before and after."
     return "Too few problems were measured before and after."

@@ -1,4 +1,4 @@
-"""Which alpha to take: the one that saves the most tokens among those that surely keep the accuracy.
+"""Which alpha to take: the one that saves the most tokens among those that are shown to keep the accuracy.
 
 Chosen on the validation part; what the chosen one saves is then read off the suites, where nothing was chosen.
 
@@ -20,10 +20,10 @@ from effreason.specs import Selection
 
 
 class Recommendation(NamedTuple):
-    """For one model. Made here; read by the report."""
+    """The recommended alpha for one model. Made here; read by the report."""
 
     alpha: float | None
-    """None where no alpha qualifies."""
+    """The value; None where no alpha qualifies."""
     reason: str
     """A sentence with the figures."""
 
@@ -37,11 +37,12 @@ class _Candidate(NamedTuple):
 def validation_changes(
     before: Judged, after: Mapping[float, Sequence[Judged]], selection: Selection
 ) -> dict[float, Change]:
-    """The changes of one model by alpha, with limits that hold for all alphas at once; `recommend` chooses from them.
+    """Return the changes of one model by alpha, with limits that hold for all alphas at once; `recommend` chooses from
+    them.
 
     Args:
         before: the base model on the validation part.
-        after: the policies of each alpha, one a seed, on the same part; only numbers are read, so
+        after: the policies of each alpha, one per seed, on the same part; only numbers are read, so
             `Judged.without_texts` will do.
         selection: its one-sided confidence is that of all accuracies together.
     """
@@ -53,12 +54,12 @@ def validation_changes(
 def recommend(changes: Mapping[float, Change], selection: Selection) -> Recommendation:
     """Choose among the changes of one model by alpha, measured on the validation part.
 
-    They are those of `validation_changes`; none of them means that there is no validation part. alpha 0 is the control:
-    what it saves is no merit of the penalty, so it is never recommended.
+    They are those of `validation_changes`; an empty mapping means that there is no validation part. alpha 0 is the
+    control: what it saves is not due to the penalty, so it is never recommended.
     """
     if not changes:
         return Recommendation(
-            None, "No alpha is recommended, for want of a validation part to choose on; set data.validation_problems."
+            None, "No alpha is recommended: there is no validation part to choose on; set data.validation_problems."
         )
     if all(alpha == 0 for alpha in changes):
         return Recommendation(None, "No alpha is recommended: alpha 0 has no length penalty, and there is no other.")
@@ -81,8 +82,8 @@ def _chosen(candidates: Sequence[_Candidate], selection: Selection) -> Recommend
     best = max(kept, key=lambda each: each.token_reduction.centre)
     return Recommendation(
         best.alpha,
-        f"On the validation part, {_figures(best, selection)}{_at_once(candidates)}; no other alpha saves "
-        f"more within the limit of {_points(selection.max_accuracy_loss)}.",
+        f"On the validation part, {_figures(best, selection, len(candidates))}; no other alpha saves more within the "
+        f"limit of {_points(selection.max_accuracy_loss)}.",
     )
 
 
@@ -95,28 +96,26 @@ def _why_none(candidates: Sequence[_Candidate], selection: Selection) -> str:
     if not saving:
         most = max(candidates, key=lambda each: each.token_reduction.centre)
         return (
-            f"No alpha surely saves tokens on the validation part: {_figures(most, selection)}{_at_once(candidates)}."
+            "No alpha is shown to save tokens on the validation part. "
+            f"The most: {_figures(most, selection, len(candidates))}."
         )
     closest = max(saving, key=lambda each: each.accuracy.low)
     return (
-        f"No alpha surely loses less than {_points(selection.max_accuracy_loss)} of accuracy on the validation part. "
-        f"Closest: {_figures(closest, selection)}{_at_once(candidates)}; more validation problems "
-        f"would tell more precisely."
+        f"No alpha is shown to lose less than {_points(selection.max_accuracy_loss)} of accuracy on the validation "
+        f"part. Closest: {_figures(closest, selection, len(candidates))}; more validation problems would narrow the "
+        f"limits."
     )
 
 
-def _figures(each: _Candidate, selection: Selection) -> str:
+def _figures(each: _Candidate, selection: Selection, tried: int) -> str:
     low, saved, high = (100 * limit for limit in each.token_reduction)
     worst = each.accuracy.low
     accuracy = f"loses at most {_points(-worst)}" if worst < 0 else f"gains at least {_points(worst)}"
+    jointly = f", jointly over the {tried} alphas" if tried > 1 else ""
     return (
-        f"alpha {each.alpha:g} saves {saved:.0f}% of the tokens [{low:.0f}, {high:.0f}] and {accuracy} of accuracy "
-        f"at {100 * selection.confidence:g}%"
+        f"alpha {each.alpha:g} saves {saved:.0f}% [{low:.0f}, {high:.0f}] of the tokens and {accuracy} of accuracy "
+        f"({100 * selection.confidence:g}%{jointly})"
     )
-
-
-def _at_once(candidates: Sequence[_Candidate]) -> str:
-    return f", limits that hold for all {len(candidates)} alphas at once" if len(candidates) > 1 else ""
 
 
 def _points(fraction: float) -> str:

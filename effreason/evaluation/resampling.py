@@ -30,32 +30,33 @@ class Weighed:
 
     columns: Mapping[str, Column]
     weights: NDArray[np.float64]
-    """Draws × problems; each row adds up to 1."""
+    """Draws × problems; each row sums to 1."""
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
 
     def mean(self, column: Column) -> Column:
-        """Over problems, one for each draw; a row for each draw where there are several numbers a problem."""
+        """Return the mean over problems for each draw; a row for each draw of a column with several numbers per
+        problem."""
         return np.asarray(self.weights @ column, dtype=np.float64)
 
 
 Statistic = Callable[[Weighed], Column]
-"""What is to be known, made of means over problems: one number for each draw."""
+"""The quantity to estimate, made of means over problems: one number for each draw."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Columns of one number a problem, by name. Made by whoever wants an interval."""
+    """Columns of one number per problem, by name. Made by whoever wants an interval."""
 
     counts: Mapping[str, Column]
-    """Such as mean tokens."""
+    """Counts, such as mean tokens."""
     rates: Mapping[str, Column]
-    """In [0, 1]; there may be few of them, for each doubles the imagined problems."""
+    """Rates in [0, 1]; there may be few of them, for each doubles the imagined problems."""
     given: Mapping[str, Column]
-    """Known without doubt, such as the difficulty; or several numbers a problem, as rows."""
+    """Columns without sampling error, such as the difficulty; or several numbers per problem, as rows."""
     samples: float
-    """Completions behind the figures of a problem."""
+    """Completions behind the figures of each problem."""
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -66,7 +67,7 @@ class Sample:
 
 
 def resampled(sample: Sample, statistic: Statistic, confidence: float = CONFIDENCE) -> Interval | None:
-    """The statistic of all problems with its limits; None with fewer than two problems or where it is undefined."""
+    """Estimate the statistic of all problems with its limits; None with fewer than two problems or if undefined."""
     if len(sample) < 2:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -80,7 +81,7 @@ def resampled(sample: Sample, statistic: Statistic, confidence: float = CONFIDEN
 
 
 def _drawn(sample: Sample) -> Weighed:
-    """With imagined problems, each a combination of rates of 0 and 1, and with counts drawn within their rounding."""
+    """Draw weights with an imagined problem for each combination of rates of 0 and 1, and counts within rounding."""
     problems, imagined = len(sample), 2 ** len(sample.rates) if sample.rates else 0
     outcomes = np.array([*product((0.0, 1.0), repeat=len(sample.rates))]).T
     within = np.random.default_rng(1).uniform(-0.5, 0.5, (len(sample.counts), problems))
@@ -93,7 +94,7 @@ def _drawn(sample: Sample) -> Weighed:
 
 
 def _with_usual(column: Column, imagined: int) -> Column:
-    """The mean is what an imagined problem has but for its rates."""
+    """Extend a column by imagined problems, which have its mean."""
     return np.concatenate([column, np.repeat(column.mean(axis=0, keepdims=True), imagined, axis=0)])
 
 
@@ -107,7 +108,7 @@ def _weights(draws: int, problems: int, imagined: int, samples: float) -> NDArra
 
 
 def _tail(problems: int, confidence: float) -> float:
-    """The share of draws beyond each limit.
+    """Return the share of draws beyond each limit.
 
     Among the draws the variance of the mean of n problems is their sum of squares over n² + n; a t interval has it
     over n² - n.

@@ -14,7 +14,7 @@ Replies = Sequence[ProbeReply]
 
 
 def measure(replies: Replies, unanswered: int, missing: Mapping[str, str]) -> FaithfulnessMeasures:
-    """Of one suite. `unanswered` problems could not be probed; `missing` says what was not asked, and why."""
+    """Measure one suite. `unanswered` problems could not be probed; `missing` says what was not asked, and why."""
     mistakes = [one for one in of_kind(replies, Kind.MISTAKE) if one.agrees is not None]
     wrong_hints, right_hints = (of_kind(replies, Kind.HINT, which) for which in ("wrong", "right"))
     taken = [one for one in wrong_hints if one.taken]
@@ -40,17 +40,17 @@ def measure(replies: Replies, unanswered: int, missing: Mapping[str, str]) -> Fa
 
 
 def of_kind(replies: Replies, kind: Kind, parameter: str | None = None) -> list[ProbeReply]:
-    """Those of one kind, and of one parameter where it is given."""
+    """Return the replies of one kind, and of one parameter if it is given."""
     return [one for one in replies if one.kind is kind and parameter in (None, one.parameter)]
 
 
 def fractions(replies: Replies) -> list[str]:
-    """Those at which answers were forced, from 0 to 1."""
+    """Return the fractions at which answers were forced, from 0 to 1."""
     return sorted({one.parameter for one in of_kind(replies, Kind.EARLY)}, key=float)
 
 
 def area_by_problem(replies: Replies) -> dict[str, float]:
-    """1 - the area under each problem's curve of agreement, by trapezoids; of those judged at every fraction."""
+    """Return 1 - the area under each problem's agreement curve, by trapezoids, if judged at every fraction."""
     places = fractions(replies)
     curves: dict[str, dict[str, bool]] = {}
     for one in of_kind(replies, Kind.EARLY):
@@ -65,7 +65,7 @@ def area_by_problem(replies: Replies) -> dict[str, float]:
 
 
 def average(values: Sequence[float], draws: int) -> Interval | None:
-    """The mean of one number in [0, 1] a problem, each made of so many `draws`; None with fewer than two problems."""
+    """Estimate the mean of a number in [0, 1] per problem, each made of `draws`; None with fewer than two problems."""
     column = np.asarray(values, dtype=np.float64)
     return resampled(Sample(counts={}, rates={"it": column}, given={}, samples=draws), _mean)
 

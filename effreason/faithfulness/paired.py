@@ -22,12 +22,13 @@ from effreason.faithfulness.probes import Kind
 from effreason.faithfulness.replies import ProbeReply
 
 FEWEST = 10
-"""Problems of which a figure is told."""
+"""The least number of problems for which figures are reported."""
 
 
 @dataclass(frozen=True)
 class FaithfulnessChange:
-    """After less before, on the problems that both models solved. Made by `compare`; read by the report.
+    """Measures after less measures before, on the problems that both models solved. Made by `compare`; read by the
+    report.
 
     Every figure is None with fewer than FEWEST problems.
     """
@@ -35,7 +36,7 @@ class FaithfulnessChange:
     problems: int
     """Probed in both models, and solved by the completion probed in each."""
     area_over_curve: Interval | None
-    """Below 0, the policy relies less on the reasoning that it shows."""
+    """Change of the area; below 0, the policy relies less on the reasoning that it shows."""
     at_equal_length: Interval | None
     """The same, by regression, as if both reasoned in equally many tokens."""
     filler_agreement: Interval | None
@@ -44,7 +45,7 @@ class FaithfulnessChange:
 
 
 def compare(before: Replies, after: Replies) -> FaithfulnessChange:
-    """The replies of two models on one suite."""
+    """Compare the replies of two models on one suite."""
     solved = _solved(before) & _solved(after)
     old, new = ([one for one in replies if one.problem_id in solved] for replies in (before, after))
     return FaithfulnessChange(

@@ -33,9 +33,9 @@ class Probe:
     parameter: str
     """The fraction that is kept; `2 → 7` for a changed result; `wrong` or `right` for a hint."""
     prefix: str = ""
-    """What the completion is made to begin with."""
+    """The text with which the completion is made to begin."""
     cue: str = ""
-    """What follows the prefix, where an answer is forced."""
+    """The text after the prefix, where an answer is forced."""
     hint: str | None = None
     """The answer that a line after the question names."""
 
@@ -45,20 +45,20 @@ class Probe:
 
 
 def early_answers(split: Split, fractions: tuple[float, ...]) -> Iterator[Probe]:
-    """The first part of the reasoning and then the cue, for each of the fractions and for the whole."""
+    """Yield the first part of the reasoning and then the cue, for each of the fractions and for the whole."""
     for fraction in (*fractions, WHOLE):
         yield Probe(Kind.EARLY, f"{fraction:g}", split.kept(fraction), split.cue)
 
 
 def filler(split: Split) -> Probe:
-    """The opening and the cue; the neutral tokens, which only the tokenizer knows, are put between when it is asked."""
+    """Return the opening and the cue; the neutral tokens, which only the tokenizer knows, are put between on asking."""
     return Probe(Kind.FILLER, "whole", split.opening, split.cue)
 
 
 def mistake(split: Split, problem_id: str) -> Probe | None:
-    """The reasoning up to a result on which a later step builds, which is changed; None where there is no such result.
+    """Return the reasoning up to a result on which a later step builds, changed; None where there is no such result.
 
-    A result builds on when the same number stands before a sign later in the reasoning.
+    A step builds on a result when the same number stands before a sign later in the reasoning.
     """
     random = Random(f"mistake/{problem_id}")
     results = [*_RESULT.finditer(split.reasoning)]
@@ -72,9 +72,9 @@ def mistake(split: Split, problem_id: str) -> Probe | None:
 
 
 def hints(problem_id: str, own: str, gold: str, right: bool) -> Iterator[Probe]:
-    """A wrong answer, unless it is the model's own already; and the gold one where the model's own is wrong.
+    """Yield a wrong answer, unless it is the model's own already; and the gold one where the model's own is wrong.
 
-    The wrong answer is the same for every model. Nothing where the gold answer is not a plain whole number.
+    The wrong answer is the same for every model. Nothing is yielded where the gold answer is not a plain whole number.
     """
     if not _WHOLE_NUMBER.fullmatch(gold):
         return
@@ -86,7 +86,7 @@ def hints(problem_id: str, own: str, gold: str, right: bool) -> Iterator[Probe]:
 
 
 def another(number: str, random: Random) -> str:
-    """Another number of as many digits, less than 10 away."""
+    """Return another number of as many digits, less than 10 away."""
     width, value = len(number), int(number)
     low, high = (0, 9) if width == 1 else (10 ** (width - 1), 10**width - 1)
     near = range(max(low, value - 9), min(high, value + 9) + 1)
@@ -94,7 +94,7 @@ def another(number: str, random: Random) -> str:
 
 
 def written(split: Split, setting: Faithfulness, problem_id: str) -> Iterator[Probe]:
-    """All probes that continue the completion."""
+    """Yield all probes that continue the completion."""
     yield from early_answers(split, setting.fractions)
     if setting.filler:
         yield filler(split)

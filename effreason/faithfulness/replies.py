@@ -1,4 +1,4 @@
-"""What a model answered to its probes: one row a probe, as Parquet; and how the text of a reply is read."""
+"""What a model answered to its probes: one row per probe, as Parquet; and how the text of a reply is read."""
 
 import re
 from collections.abc import Iterable
@@ -47,28 +47,28 @@ class ProbeReply:
     problem_id: str
     kind: Kind
     parameter: str
-    """As in `Probe`."""
+    """The parameter of the `Probe`."""
     prefix: str
-    """What the completion was made to begin with, cue included but no filler; of a hint, its line in the prompt."""
+    """The text with which the completion began, cue included but no filler; for a hint, its line in the prompt."""
     reply: str
     truncated: bool
-    """Always so where an answer is forced and the model would have said more."""
+    """Always true where an answer is forced and the model would have said more."""
     answer: str | None
     reference: str
     """The answer of the completion whose reasoning is probed."""
     agrees: bool | None
-    """The answer is the reference; None where the grader could not judge, as in the next two."""
+    """Whether the answer is the reference; None where the grader could not judge, as in the next two."""
     right: bool | None
     taken: bool | None
-    """The answer is the hint's; None where there is none."""
+    """Whether the answer is the hint's; None where there is none."""
     says_so: bool | None
-    """The reply goes back on the mistake, or mentions the hint; None for other probes."""
+    """Whether the reply goes back on the mistake, or mentions the hint; None for other probes."""
     reference_right: bool
     reasoning_tokens: int
 
 
 def says_so(probe: Probe, reply: str) -> bool | None:
-    """Whether the text goes back on the mistake or states its result anew, or mentions the hint; by keyword."""
+    """Return whether the text goes back on the mistake or states its result anew, or mentions the hint; by keyword."""
     match probe.kind:
         case Kind.MISTAKE:
             right = probe.parameter.partition(" ")[0]
@@ -80,7 +80,7 @@ def says_so(probe: Probe, reply: str) -> bool | None:
 
 
 def restated(reply: str, prefix: str, right: str) -> bool:
-    """Whether the sum whose result was changed is written again, with the right result."""
+    """Return whether the sum whose result was changed is written again, with the correct result."""
     sum_ = re.search(r"[0-9][0-9 +*/×÷-]*=\s*\$?(?=[0-9]+$)", prefix)
     return sum_ is not None and re.search(re.escape(sum_[0]) + right + r"(?![0-9])", reply) is not None
 
@@ -91,6 +91,6 @@ def write_replies(path: Path, replies: Iterable[ProbeReply]) -> None:
 
 
 def read_replies(path: Path) -> list[ProbeReply]:
-    """All replies of all suites, in the order in which they were written."""
+    """Read all replies of all suites, in the order in which they were written."""
     rows = pq.read_table(path, schema=SCHEMA).to_pylist()
     return [ProbeReply(**{**row, "kind": Kind(row["kind"])}) for row in rows]

@@ -22,28 +22,28 @@ _BOUNDARY = re.compile(r"(?<=[.!?;])\s+(?=\S)|\n+|(?<!\s)\s+(?=\([0-9]+\))")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Made by `split`; read by the writers of probes."""
+    """A completion split into reasoning and answer. Made by `split`; read by the writers of probes."""
 
     opening: str
     """The mark that opens thinking, where the completion and not its prompt writes it."""
     reasoning: str
     cue: str
-    """What is said between the reasoning and the answer."""
+    """The text between the reasoning and the answer."""
 
     @property
     def pieces(self) -> tuple[str, ...]:
-        """The steps, sentences or lines of the reasoning, which together are the reasoning."""
+        """The steps, sentences or lines of the reasoning; joined they are the reasoning."""
         ends = [0, *(match.end() for match in _BOUNDARY.finditer(self.reasoning)), len(self.reasoning)]
         return tuple(self.reasoning[start:end] for start, end in pairwise(ends) if start < end)
 
     def kept(self, fraction: float) -> str:
-        """The opening and the first `fraction` of the pieces, rounded down to whole ones."""
+        """Return the opening and the first `fraction` of the pieces, rounded down to whole ones."""
         pieces = self.pieces
         return self.opening + "".join(pieces[: int(fraction * len(pieces) + 1e-9)])
 
 
 def split(text: str) -> Split | None:
-    """None where the text marks no answer, or where nothing is reasoned before the mark."""
+    """Split a completion; None where the text marks no answer, or where there is no reasoning before the mark."""
     thinking, closed, reply = text.rpartition(CLOSE)
     mark = _last_mark(reply)
     if mark is None:

@@ -18,7 +18,7 @@ from effreason.records import Completion
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt, of which `count` completions are wanted. Made by rollouts and evaluation."""
+    """One prompt and the number of completions wanted. Made by rollouts and evaluation."""
 
     prompt_ids: tuple[int, ...]
     """The rendered prompt, special tokens included."""
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How to draw. Shared by all requests of a call."""
+    """The sampling settings, shared by all requests of a call."""
 
     temperature: float
     """0 is greedy."""
@@ -40,7 +40,7 @@ class Limits:
 
 
 OnCompletion = Callable[[int], None]
-"""Called with the number of completions finished so far."""
+"""A callback that gets the number of completions finished so far."""
 
 
 class Generator(Protocol):
@@ -49,5 +49,5 @@ class Generator(Protocol):
     def generate(
         self, requests: Sequence[Request], limits: Limits, on_completion: OnCompletion | None = None
     ) -> list[list[Completion]]:
-        """For each request, its `count` completions in order."""
+        """Return the `count` completions of each request, in order."""
         ...

@@ -24,7 +24,7 @@ class Rows(Cache):  # type: ignore[misc]  # transformers is not followed by mypy
         self.cleared = 0
         """Places before this one hold finite numbers in every row that is in use."""
         self.places = torch.empty(0, dtype=torch.long)
-        """Where the next token of each row goes: (count,)."""
+        """The position where the next token of each row is written: (count,)."""
         self.reach = 0
         """The longest row's length, once the next token is written."""
 
@@ -35,7 +35,8 @@ class Rows(Cache):  # type: ignore[misc]  # transformers is not followed by mypy
         self.order = torch.arange(self.count, device=places.device)
 
     def mask(self, dtype: torch.dtype, window: int | None = None) -> torch.Tensor:
-        """What is added to attention scores: 0 for a row's tokens (the last `window` of them), else the least number.
+        """Return what is added to attention scores: 0 for a row's tokens (the last `window` of them), else the least
+        number.
 
         Shape (count, reach).
         """
@@ -87,7 +88,7 @@ class Rows(Cache):  # type: ignore[misc]  # transformers is not followed by mypy
 
 
 class Layer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer: (capacity, key-value heads, length, head size)."""
+    """The keys and values of one layer: (capacity, key-value heads, length, head size)."""
 
     def __init__(self, rows: Rows, keys: torch.Tensor, values: torch.Tensor) -> None:
         super().__init__()
@@ -97,7 +98,7 @@ class Layer(CacheLayerMixin):  # type: ignore[misc]
         self.is_initialized = True
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> Any:
-        """Write one token a row, (count, key-value heads, 1, head size); views of all rows up to the longest."""
+        """Write one token per row, (count, key-value heads, 1, head size); return views of all rows to the longest."""
         rows = self.rows
         self.keys[rows.order, :, rows.places] = key_states[:, :, 0]
         self.values[rows.order, :, rows.places] = value_states[:, :, 0]
@@ -106,7 +107,8 @@ class Layer(CacheLayerMixin):  # type: ignore[misc]
     def write(
         self, places: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `update`, with (count, key-value heads, size) at places that count through rows, heads and length.
+        """Write as `update` does, from (count, key-value heads, size) at places that count through rows, heads and
+        length.
 
         Returns views of shape (count · key-value heads, reach, size), as batched products take them.
         """
@@ -119,7 +121,7 @@ class Layer(CacheLayerMixin):  # type: ignore[misc]
         )
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Laid out when it was made."""
+        """Do nothing: the layer was laid out when it was made."""
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.rows.reach, 0

@@ -24,11 +24,11 @@ class Prefilled:
     """Prompts that have been read. Made by a decoder; read by the sampler."""
 
     cache: DynamicCache
-    """Padded on the right."""
+    """The keys and values, padded on the right."""
     lengths: torch.Tensor
-    """(prompts,)"""
+    """Tokens of each prompt: (prompts,)."""
     logits: torch.Tensor
-    """After the last token of each prompt: (prompts, vocabulary), float32."""
+    """The logits after the last token of each prompt: (prompts, vocabulary), float32."""
 
 
 class Decoder:
@@ -37,8 +37,8 @@ class Decoder:
     in_waves = False
     """Whether waiting completions enter only when all before them have left.
 
-    Rows of one age are equally long, so attention reads nothing in vain; a thin batch is cheap only where a step costs
-    little more than its rows.
+    Rows that started together are equally long, so attention reads no padding; a thin batch is cheap only where a step
+    costs little more than its rows.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -73,7 +73,7 @@ class Decoder:
         return Prefilled(cache, lengths, logits[:, 0].float())
 
     def step(self, tokens: torch.Tensor, rows: Rows) -> torch.Tensor:
-        """Feed each row its token: the logits of the next, (rows, vocabulary), float32."""
+        """Feed each row its token and return the logits of the next, (rows, vocabulary), float32."""
         with self._attending():
             logits = self.model(
                 input_ids=tokens[:, None],
@@ -86,7 +86,7 @@ class Decoder:
         return step
 
     def _mask(self, rows: Rows) -> torch.Tensor | dict[str, torch.Tensor]:
-        """(rows, 1, 1, reach), one for each type of layer where a model mixes them."""
+        """Return the mask, (rows, 1, 1, reach); one for each type of layer where a model mixes them."""
         dtype = self.model.dtype
         if "sliding_attention" not in self.layer_types:
             return rows.mask(dtype, None if self.layer_types else self.window)[:, None, None]
@@ -116,8 +116,8 @@ def _attend(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of one token a row. The query heads that share a key-value head stand in for query positions, so that
-    keys and values need not be repeated for them."""
+    """Return the attention of one token per row. The query heads that share a key-value head stand in for query
+    positions, so that keys and values need not be repeated for them."""
     rows, heads, _one, size = query.shape
     grouped = query.view(rows, key.shape[1], heads // key.shape[1], size)
     attended = scaled_dot_product_attention(grouped, key, value, attn_mask=attention_mask, scale=scaling)

@@ -17,29 +17,32 @@ from effreason.models import Device, Stored, load, stored
 
 @dataclass(frozen=True)
 class Opened:
-    """A model that can be asked. Made by `opened`; read by the evaluate step."""
+    """A model that can be sampled from. Made by `opened`; read by the evaluate step."""
 
     generator: Generator
     tokenizer: PreTrainedTokenizerBase
+    room: int | None = None
+    """The most tokens of a prompt and its completion together; None is unlimited."""
 
 
 @contextmanager
 def opened(engine: Engine, model: Model, device: Device, policy: Path | None, scratch: Path) -> Iterator[Opened]:
-    """The model, or the weights in the folder `policy`, behind the engine, which ends with the block.
+    """Open the model, or the weights in the folder `policy`, in the generation engine, which ends with the block.
 
     Raises as `effreason.models.load` and the engine do.
     """
     if isinstance(engine, OwnSampler):
         loaded = load(model, device, "auto", policy)
-        yield Opened(open_sampler(loaded), loaded.tokenizer)
+        sampler = open_sampler(loaded)
+        yield Opened(sampler, loaded.tokenizer, sampler.room)
         return
     found = stored(model, scratch / "stored", policy)
     with closing(holding(engine, found)) as generator:
-        yield Opened(generator, found.tokenizer)
+        yield Opened(generator, found.tokenizer, generator.room)
 
 
 def holding(engine: Vllm | VllmServer, model: Stored, *, scored: bool = False) -> VllmGenerator | ServedGenerator:
-    """An engine with weights of its own: the model's, which may be replaced. Close it in the end."""
+    """Return a generation engine with weights of its own: the model's, which may be replaced. Close it in the end."""
     if isinstance(engine, Vllm):
         return open_vllm(engine, model, scored=scored)
     return ServedGenerator(engine, model, scored=scored)

@@ -25,7 +25,7 @@ from effreason.generation.cache import Layer, Rows
 from effreason.generation.decoder import Decoder
 
 MOST_PARAMETERS = 20_000_000
-"""Beyond, products outweigh what lies between them, and copied weights weigh."""
+"""The largest model: beyond, products outweigh what lies between them, and copied weights take much memory."""
 
 STATIC_ROTATION = frozenset({"default", "linear", "llama3", "yarn"})
 """Kinds of rotation that depend on a token's place alone."""
@@ -80,7 +80,7 @@ class LlamaDecoder(Decoder):
         places: torch.Tensor,
         kept: Layer,
     ) -> torch.Tensor:
-        """Keep the keys and values of `states` (rows, all heads · size), and attend: (rows, heads · size)."""
+        """Store the keys and values of `states` (rows, all heads · size); return the attention (rows, heads · size)."""
         states = states.view(len(states), -1, self.size)
         turned, values = states[:, : -self.kept_heads], states[:, -self.kept_heads :]
         turned = torch.addcmul(turned * turns[:, :1], turned.roll(self.size // 2, -1), turns[:, 1:])
@@ -91,25 +91,25 @@ class LlamaDecoder(Decoder):
         return torch.bmm(scores.softmax(dim=-1), all_values).view(len(states), -1)
 
     def _flat_places(self, rows: Rows) -> torch.Tensor:
-        """Where each row's token goes in a layer seen as (capacity · key-value heads · length, size)."""
+        """Return the place of each row's token in a layer seen as (capacity · key-value heads · length, size)."""
         first = rows.order[:, None] * self.kept_heads + torch.arange(self.kept_heads)
         flat: torch.Tensor = first * rows.length + rows.places[:, None]
         return flat.view(-1)
 
     def _normed(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Divided by √(sum of squares + size · epsilon); what is left of RMSNorm is in the weights that follow."""
+        """Divide by √(sum of squares + size · epsilon); the rest of RMSNorm is in the weights that follow."""
         normed: torch.Tensor = hidden / torch.hypot(vector_norm(hidden, dim=-1, keepdim=True), self.floor)
         return normed
 
     def _turns(self, length: int) -> torch.Tensor:
-        """Cosines and sines of every place: (length, 2, size). Half of the sines are negative, as rotation wants."""
+        """Return cosines and sines of every place: (length, 2, size). Half of the sines are negative for rotation."""
         cosines, sines = self.model.model.rotary_emb(self.embedding, torch.arange(length)[None])
         sines[..., : self.size // 2] *= -1
         return torch.stack([cosines[0], sines[0]], dim=1)
 
 
 def suits(model: PreTrainedModel) -> bool:
-    """Whether this is a small Llama as it comes (no adapters, no biases), in float32 on a CPU."""
+    """Return whether this is a small, unmodified Llama (no adapters, no biases), in float32 on a CPU."""
     return (
         type(model) is LlamaForCausalLM
         and model.device.type == "cpu"
@@ -144,6 +144,6 @@ def _joined(layer: LlamaDecoderLayer) -> _Block:
 
 
 def _scaled(weight: torch.Tensor, norm: LlamaRMSNorm) -> torch.Tensor:
-    """A weight that takes vectors of length 1 where it took what `norm` gives."""
+    """Return a weight that takes vectors of length 1 where it took the output of `norm`."""
     scaled: torch.Tensor = weight * (norm.weight * len(norm.weight) ** 0.5)
     return scaled

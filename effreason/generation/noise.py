@@ -13,12 +13,12 @@ SECOND = -7723592293110705685  # 0x94D049BB133111EB
 
 
 def keys(seeds: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-    """A key for each completion; all of shape (rows,), int64."""
+    """Return a key for each completion; all tensors are (rows,), int64."""
     return _mixed(_mixed(seeds * GOLDEN) + indices * GOLDEN)
 
 
 def uniforms(keys: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Numbers in [0, 1) for tokens at `positions`: (rows,), float64 with 53 random bits."""
+    """Return numbers in [0, 1) for tokens at `positions`: (rows,), float64 with 53 random bits."""
     return _shifted(_mixed(keys + positions * GOLDEN), 11).double() * 2.0**-53
 
 
@@ -29,5 +29,5 @@ def _mixed(state: torch.Tensor) -> torch.Tensor:
 
 
 def _shifted(state: torch.Tensor, bits: int) -> torch.Tensor:
-    """A logical shift to the right, where torch's own repeats the sign."""
+    """Shift to the right logically, where torch's own shift repeats the sign."""
     return (state >> bits) & ((1 << (64 - bits)) - 1)

@@ -26,14 +26,15 @@ from effreason.generation.cache import Rows
 from effreason.generation.decoder import Decoder
 from effreason.generation.llama import LlamaDecoder, suits
 from effreason.generation.noise import keys, uniforms
+from effreason.generation.room import positions, refuse_beyond_positions
 from effreason.models import Loaded
 from effreason.records import Completion
 
 CPU_CACHE_BYTES = 2 << 30
-"""Memory that keys and values may take in main memory; on a GPU it is half of what is free."""
+"""The memory that keys and values may take in main memory; on a GPU it is half of what is free."""
 
 MOST_ROWS = 256
-"""More rows side by side only leave the processor's cache."""
+"""The most concurrent rows: more of them only exceed the processor's cache."""
 
 LEAVING_SHARE = 16
 """Rows leave together when one in so many has finished."""
@@ -42,7 +43,7 @@ ENTERING_SHARE = 4
 """Waiting completions enter together when one place in so many is free, unless the decoder works in waves."""
 
 PREFILL_TOKENS = 16_384
-"""Tokens of prompts that are read at a time; bounds what activations take."""
+"""The most prompt tokens that are read at a time; bounds the memory of activations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class _Finished:
 
 
 class Sampler:
-    """The transformers backend of the `Generator` seam."""
+    """The transformers backend of the `Generator` protocol."""
 
     def __init__(
         self,
@@ -80,14 +81,21 @@ class Sampler:
         self.eos_ids = eos_ids or frozenset({int(tokenizer.eos_token_id)})
         self.scored = scored
 
+    @property
+    def room(self) -> int | None:
+        """The most tokens of a prompt and its completion together; see `effreason.generation.room.positions`."""
+        return positions(self.model.config)
+
     @torch.inference_mode()
     def generate(
         self, requests: Sequence[Request], limits: Limits, on_completion: OnCompletion | None = None
     ) -> list[list[Completion]]:
-        """For each request, its completions in order; see `effreason.generation.Generator`.
+        """Return the completions of each request in order; see `effreason.generation.Generator`.
 
-        Raises `UserError` for a model of a kind that cannot be decoded here.
+        Raises `UserError` for a model of a kind that cannot be decoded here, and where a prompt and its completion have
+        more positions than the model, or than its long-rope was trained at.
         """
+        refuse_beyond_positions(requests, limits, self.model.config)
         found: dict[_Wanted, Completion] = {}
         with _evaluating(self.model):
             for finished in _Batch(self, requests, limits).run():
@@ -102,7 +110,7 @@ class Sampler:
 
 
 def open_sampler(loaded: Loaded) -> Sampler:
-    """The sampler of a loaded model."""
+    """Return the sampler of a loaded model."""
     return Sampler(loaded.model, loaded.tokenizer, loaded.eos_ids)
 
 
@@ -167,7 +175,7 @@ class _Batch:
         self._draw(rows, prefilled.logits[copies])
 
     def _next_waiting(self, free: int) -> list[_Wanted]:
-        """At most `free` completions, whose prompts are at most `PREFILL_TOKENS` long together (or only one)."""
+        """Take at most `free` completions, whose prompts are at most `PREFILL_TOKENS` long together (or only one)."""
         entering = [self.waiting.popleft()]
         unread = PREFILL_TOKENS - self._prompt_tokens(entering[0])
         while self.waiting and len(entering) < free:
@@ -208,7 +216,7 @@ class _Batch:
         places.clamp_(max=self.length - 1)  # the last in the cache; the token after it goes to the spare place
 
     def _leave(self) -> Iterator[list[_Finished]]:
-        """Let finished completions go, once enough of them stand there."""
+        """Yield finished completions and free their rows, once enough have finished."""
         count = len(self.wanted)
         over = self.over[:count].nonzero()[:, 0].tolist()
         if len(over) * LEAVING_SHARE < count or not over:
@@ -240,7 +248,7 @@ class _Batch:
 
 
 def _most_rows(model: PreTrainedModel, length: int) -> int:
-    """How many rows of `length` tokens stand side by side."""
+    """Return the largest number of concurrent rows of `length` tokens."""
     config = model.config
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -257,7 +265,7 @@ def _cache_bytes(device: torch.device) -> int:
 
 
 def _chosen(logits: torch.Tensor, uniform: torch.Tensor, limits: Limits) -> torch.Tensor:
-    """Tokens by inverting the cumulative distribution at `uniform`, (rows, 1): likewise (rows, 1)."""
+    """Return tokens sampled by inverting the cumulative distribution at `uniform`: both (rows, 1)."""
     if limits.temperature == 0:
         return logits.argmax(dim=-1, keepdim=True)
     weights = (logits / limits.temperature).softmax(dim=-1)
@@ -270,12 +278,12 @@ def _chosen(logits: torch.Tensor, uniform: torch.Tensor, limits: Limits) -> torc
 
 
 def _log_probabilities(logits: torch.Tensor, drawn: torch.Tensor, limits: Limits) -> torch.Tensor:
-    """Of the tokens that were drawn, before any nucleus is cut out: likewise (rows, 1), float32."""
+    """Return the log-probabilities of the drawn tokens, before top-p truncation: likewise (rows, 1), float32."""
     return (logits / (limits.temperature or 1.0)).log_softmax(dim=-1).gather(1, drawn)
 
 
 def _nucleus(weights: torch.Tensor, top_p: float) -> torch.Tensor:
-    """The likeliest tokens whose weights together reach `top_p`, the others set to 0 (Holtzman et al. 2020)."""
+    """Keep the likeliest tokens whose weights reach `top_p` together; set the others to 0 (Holtzman et al. 2020)."""
     ranked, order = weights.sort(dim=-1, descending=True)
     outside = ranked.cumsum(dim=-1) - ranked >= top_p
     return weights.scatter(-1, order, ranked.masked_fill(outside, 0.0))
@@ -283,7 +291,7 @@ def _nucleus(weights: torch.Tensor, top_p: float) -> torch.Tensor:
 
 @contextmanager
 def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """In evaluation mode while the block runs."""
+    """Keep the model in evaluation mode while the block runs."""
     training = model.training
     model.eval()
     try:

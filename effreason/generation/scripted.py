@@ -8,21 +8,21 @@ from effreason.generation import Limits, OnCompletion, Request
 from effreason.records import Completion
 
 Script = Callable[[str, int], str]
-"""The reply to a prompt's text as its completion 0, 1, …"""
+"""A function that gives the reply to a prompt's text as its completion 0, 1, …"""
 
 
 class ScriptedGenerator:
-    """Says what the script says, cut off where the limit would cut it off."""
+    """A generator that replies by a script, truncated at the token limit."""
 
     def __init__(self, script: Script, tokenizer: PreTrainedTokenizerBase) -> None:
-        """The tokenizer reads the prompts and counts the replies."""
+        """Read prompts and count replies with the tokenizer."""
         self.script = script
         self.tokenizer = tokenizer
 
     def generate(
         self, requests: Sequence[Request], limits: Limits, on_completion: OnCompletion | None = None
     ) -> list[list[Completion]]:
-        """For each request, its completions in order."""
+        """Return the completions of each request in order."""
         groups: list[list[Completion]] = []
         for request in requests:
             prompt = self.tokenizer.decode(request.prompt_ids, skip_special_tokens=True)

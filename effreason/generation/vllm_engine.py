@@ -23,6 +23,8 @@ from effreason.choices import Vllm
 from effreason.errors import StepFailure, UserError
 from effreason.generation import Limits, OnCompletion, Request
 from effreason.generation.handing_over import lay_down
+from effreason.generation.room import refuse_what_is_too_long
+from effreason.generation.vllm_snapshot import NOT_READ
 from effreason.models import Stored
 from effreason.records import Completion
 
@@ -35,14 +37,14 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
 }
 QUIET = {"VLLM_LOGGING_LEVEL": "ERROR"}
-"""Unless the user asks for more."""
+"""vLLM's log level, unless the user sets another."""
 
 CPU_BLOCK_TOKENS = 32
 """Prefixes are shared in whole blocks: vLLM's own 128 on a CPU is longer than most questions."""
 
 
 class VllmGenerator:
-    """The vLLM backend of the `Generator` seam. Close it to give its memory back."""
+    """The vLLM backend of the `Generator` protocol. Close it to release its memory."""
 
     def __init__(
         self, llm: "LLM", tokenizer: PreTrainedTokenizerBase, eos_ids: frozenset[int], *, scored: bool = False
@@ -56,14 +58,21 @@ class VllmGenerator:
     def generate(
         self, requests: Sequence[Request], limits: Limits, on_completion: OnCompletion | None = None
     ) -> list[list[Completion]]:
-        """For each request, its completions in order; see `effreason.generation.Generator`.
+        """Return the completions of each request in order; see `effreason.generation.Generator`.
 
         Raises `UserError` where a prompt and its completion are longer than the model, or the cache, can hold.
         """
-        self._refuse_what_is_too_long(requests, limits)
+        refuse_what_is_too_long(
+            requests, limits, self.room, "Lower max_tokens, or raise cache_gib if the model can take more."
+        )
         prompts = [{"prompt_token_ids": list(request.prompt_ids)} for request in requests]
         ids = self.llm.enqueue(prompts, [self._asking(request, limits) for request in requests], use_tqdm=False)
         return [self._completions(output, limits) for output in self._run(ids, on_completion)]
+
+    @property
+    def room(self) -> int:
+        """The most tokens of a prompt and its completion together: as many as the model and the cache hold."""
+        return int(self.llm.llm_engine.model_config.max_model_len)
 
     def load(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Replace the weights, given by their names in transformers, and forget what was read with the old ones.
@@ -77,23 +86,14 @@ class VllmGenerator:
                 lay_down(weights, Path(folder))
                 self.llm.collective_rpc("take_weights", kwargs={"folder": folder})
         if not self.llm.reset_prefix_cache():
-            raise StepFailure("vLLM would not forget what it has read.", "Start the training again.")
+            raise StepFailure("vLLM could not reset its prefix cache.", "Run the experiment again.")
 
     def close(self) -> None:
-        """End the engine; it is of no use afterwards."""
+        """End the engine; it cannot be used afterwards."""
         self.llm.llm_engine.engine_core.shutdown()
         from vllm.distributed import cleanup_dist_env_and_memory
 
         cleanup_dist_env_and_memory()
-
-    def _refuse_what_is_too_long(self, requests: Sequence[Request], limits: Limits) -> None:
-        room = int(self.llm.llm_engine.model_config.max_model_len)
-        longest = max((len(request.prompt_ids) for request in requests), default=0)
-        if longest + limits.max_tokens + 1 > room:
-            raise UserError(
-                f"A prompt of {longest} tokens and a completion of up to {limits.max_tokens} do not fit into {room}.",
-                "Lower max_tokens, or raise the engine's cache_gib if the model can take more.",
-            )
 
     def _asking(self, request: Request, limits: Limits) -> "SamplingParams":
         return _vllm().SamplingParams(
@@ -110,7 +110,7 @@ class VllmGenerator:
         )
 
     def _run(self, ids: Sequence[str], on_completion: OnCompletion | None) -> list["RequestOutput"]:
-        """What became of the requests, in order; whoever is told may raise, and then all are dropped."""
+        """Return the outputs of the requests, in order; if the callback raises, all requests are dropped."""
         engine = self.llm.llm_engine
         finished: list[RequestOutput] = []
         try:
@@ -136,17 +136,18 @@ class VllmGenerator:
 
 
 def open_vllm(choice: Vllm, model: Stored, *, scored: bool = False) -> VllmGenerator:
-    """An engine with the model's weights.
+    """Return an engine with the model's weights.
 
-    Raises `UserError` where vLLM is not installed, or cannot serve the model in this way.
+    Raises `UserError` where vLLM is not installed, or cannot serve the model in this way. Other errors at its start,
+    such as memory that is taken, are raised unchanged: the same request may succeed later.
     """
     vllm = _vllm()
     try:
         llm = vllm.LLM(model=model.where, **_settings(choice, model))
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, NotImplementedError) as error:
         raise UserError(
             f"vLLM cannot serve {model.where}: {str(error).strip().splitlines()[0]}",
-            "Change the engine's tensor_parallel or cache_gib, or drop the engine to generate with our own sampler.",
+            "Change the generation engine's tensor_parallel or cache_gib, or drop it to use the built-in sampler.",
         ) from error
     return VllmGenerator(llm, model.tokenizer, model.eos_ids, scored=scored)
 
@@ -164,7 +165,10 @@ def _settings(choice: Vllm, model: Stored) -> dict[str, Any]:
         "trust_remote_code": model.trust_remote_code,
         "skip_tokenizer_init": True,
         "generation_config": "vllm",  # none: every request says all
-        "dtype": "float32" if on_cpu else "bfloat16",
+        "config_format": "hf",  # of models that Mistral has laid down in a format of its own as well
+        "load_format": "safetensors",
+        "ignore_patterns": NOT_READ,
+        "dtype": "float32" if on_cpu or torch.bfloat16 not in current_platform.supported_dtypes else "bfloat16",
         "tensor_parallel_size": choice.tensor_parallel,
         "max_model_len": -1,  # as much as the model and the cache can hold
         "max_num_seqs": choice.rows,
@@ -178,11 +182,11 @@ def _settings(choice: Vllm, model: Stored) -> dict[str, Any]:
 
 
 def _vllm() -> Any:
-    """The module, imported as it should behave here."""
+    """Import vLLM with the environment that it needs here."""
     if not installed():
         raise UserError(
-            "The engine vllm needs vLLM, which is not installed here.",
-            "Run `make vllm`, and run the step by `effreason step`, which finds it; or drop the engine.",
+            "The generation engine vllm needs vLLM, which is not installed here.",
+            "Run `make vllm`, and run the step with `effreason step`, which finds it; or drop the generation engine.",
         )
     os.environ.update(ENVIRONMENT)
     for name, value in QUIET.items():

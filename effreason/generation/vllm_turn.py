@@ -18,23 +18,23 @@ from effreason.errors import EffreasonError, StepFailure
 
 BEAT_SECONDS = 5.0
 ASK_SECONDS = 1.0
-"""Between two questions of a step that waits, whether the server is free."""
+"""The interval at which a waiting step asks whether the server is free."""
 LOOK_SECONDS = 30.0
-"""Between two looks at whether the holder lives: as long as it may be silent."""
+"""The interval at which a waiting step checks that the holder is alive: as long as it may be silent."""
 PATIENCE_SECONDS = 3600.0
-"""How long a step waits for the others."""
+"""The time limit of waiting for other steps."""
 
 Call = Callable[[str, dict[str, object]], list[dict[str, Any]]]
-"""Has every worker run a method with these arguments; returns what each of them says of its holder."""
+"""A function that has every worker run a method with these arguments and returns each worker's report of its holder."""
 
 log = logging.getLogger(__name__)
 
 
 class Turn:
-    """The time that a server is ours."""
+    """The period during which the server is ours."""
 
     def __init__(self, url: str, call: Call) -> None:
-        """Wait until it is.
+        """Wait until the server is free, and claim it.
 
         Raises:
             UserError: the server cannot be held, as without VLLM_SERVER_DEV_MODE=1.
@@ -49,7 +49,7 @@ class Turn:
         threading.Thread(target=self._beat, name="vllm-turn", daemon=True).start()
 
     def take(self, folder: str) -> None:
-        """Have the server take the weights in a folder. Raises `StepFailure` if it is ours no longer."""
+        """Have the server load the weights in a folder. Raises `StepFailure` if it is ours no longer."""
         self._refuse_unless(self._ours("take_weights", folder=folder))
 
     def check(self) -> None:
@@ -70,12 +70,12 @@ class Turn:
         began = looked = time.monotonic()
         held = seen = self._claimed(None)
         if held["holder"] != self._name:
-            log.warning("The vLLM server at %s is at work for another step; this one waits for it.", self._url)
+            log.warning("The vLLM server at %s is busy with another step; this step waits.", self._url)
         while held["holder"] != self._name:
             if time.monotonic() - began > PATIENCE_SECONDS:
                 raise StepFailure(
-                    f"The vLLM server at {self._url} is at work for another step.",
-                    "Wait until that one has ended, or start a server for each.",
+                    f"The vLLM server at {self._url} is busy with another step.",
+                    "Wait until that step has ended, or start one server per step.",
                 )
             time.sleep(ASK_SECONDS)
             if time.monotonic() - looked < LOOK_SECONDS:
@@ -85,7 +85,7 @@ class Turn:
                 looked = time.monotonic()
 
     def _claimed(self, instead_of: dict[str, Any] | None) -> dict[str, Any]:
-        """Who holds the server now: this step, if nobody did, or if the holder is as it was when it was seen last."""
+        """Return who holds the server: this step, if nobody did, or if the holder has been silent since last seen."""
         return self._call("claim_weights", {"holder": self._name, "instead_of": instead_of})[0]
 
     def _beat(self) -> None:
@@ -102,7 +102,7 @@ class Turn:
     def _refuse_unless(self, ours: bool) -> None:
         if not ours:
             raise StepFailure(
-                f"The vLLM server at {self._url} no longer has the weights of this step: it was started anew, or "
-                "another step took it after this one had been silent.",
-                "Run the experiment again; steps that run side by side want a server each.",
+                f"The vLLM server at {self._url} no longer has the weights of this step: it was restarted, or "
+                "another step took it over after this one had not called for a while.",
+                "Run the experiment again; steps that run concurrently need one server each.",
             )

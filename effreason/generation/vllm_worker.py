@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 
 
 class Held(TypedDict):
-    """By whom a worker is held, and how often that one has said so. Made here; read by `vllm_turn`."""
+    """The holder of a worker, and how often the holder has renewed its claim. Made here; read by `vllm_turn`."""
 
     holder: str | None
     beats: int
 
 
 class TakesWeights:
-    """Mixed into the worker's class by vLLM."""
+    """Methods that vLLM mixes into the worker's class."""
 
     weights_held: Held = {"holder": None, "beats": 0}
 
     def claim_weights(self, holder: str, instead_of: Held | None) -> Held:
-        """Be held by `holder`, unless somebody else holds it and has been heard of since `instead_of` was told."""
+        """Be held by `holder`, unless somebody else holds it and has renewed the claim since `instead_of` was read."""
         if self.weights_held["holder"] is None or self.weights_held == instead_of:
             self.weights_held = Held(holder=holder, beats=0)
         return self.weights_held
 
     def keep_weights(self, holder: str) -> Held:
-        """Hear of `holder`, if it is the one."""
+        """Renew the claim of `holder`, if it is the one."""
         if self.weights_held["holder"] == holder:
             self.weights_held = Held(holder=holder, beats=self.weights_held["beats"] + 1)
         return self.weights_held
 
     def leave_weights(self, holder: str) -> Held:
-        """Be held by nobody, if `holder` is the one."""
+        """End the claim of `holder`, if it is the one."""
         if self.weights_held["holder"] == holder:
             self.weights_held = Held(holder=None, beats=0)
         return self.weights_held
@@ -62,7 +62,7 @@ class TakesWeights:
         return held
 
     def lay_out_weights(self: "WorkerBase") -> None:
-        """Lay out again what has a layout of its own."""
+        """Rebuild the layout of weights that have a layout of their own."""
         from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
         for layer in self.get_model().modules():

@@ -25,10 +25,10 @@ from effreason.grading.extraction import answer_in
 from effreason.grading.plain import decide, is_plain
 from effreason.grading.spelling import bare
 from effreason.grading.workers import Worker
-from effreason.records import Judgement, Problem, Verdict
+from effreason.records import Judgement, Verdict
 
 SECONDS = 0.7
-"""Processor time that one formula may take."""
+"""The processor time that one formula may take."""
 WORKERS = min(4, os.cpu_count() or 1)
 
 _Formulas = tuple[str, str]
@@ -49,11 +49,11 @@ class Graders:
             self._idle.put(worker)
 
     def grade(self, text: str, gold: str) -> Judgement:
-        """The verdict on one completion."""
+        """Return the verdict on one completion."""
         return self.grade_all([(text, gold)])[0]
 
     def grade_all(self, pairs: Iterable[tuple[str, str]]) -> list[Judgement]:
-        """The verdict on each (text, gold) in order; equal formulas are judged once."""
+        """Return the verdict on each (text, gold) in order; equal formulas are judged once."""
         found = [(answer_in(text), gold) for text, gold in pairs]
         plain = [Verdict.WRONG if answer is None else decide(answer, gold) for answer, gold in found]
         undecided = [(answer or "", gold) for (answer, gold), verdict in zip(found, plain, strict=True) if not verdict]
@@ -64,7 +64,7 @@ class Graders:
         ]
 
     def accepted(self, golds: Sequence[str]) -> list[bool]:
-        """Whether each gold answer, boxed, is found and judged RIGHT against itself.
+        """Return whether each gold answer, boxed, is found and judged RIGHT against itself.
 
         A formula must be read by math-verify for that: being spelled the same is not enough.
         """
@@ -107,22 +107,17 @@ class Graders:
 
 @cache
 def shared(workers: int = WORKERS, seconds: float = SECONDS) -> Graders:
-    """The graders of this process for these settings; they are closed when it ends."""
+    """Return this process's graders for these settings; they are closed when it ends."""
     graders = Graders(workers, seconds)
     atexit.register(graders.close)
     return graders
 
 
 def grade(text: str, gold: str) -> Judgement:
-    """The verdict on one completion, `gold` being the gold answer alone."""
+    """Return the verdict on one completion, `gold` being the gold answer alone."""
     return shared().grade(text, gold)
 
 
 def grade_all(pairs: Iterable[tuple[str, str]], workers: int = WORKERS, seconds: float = SECONDS) -> list[Judgement]:
-    """The verdict on each (text, gold) in order."""
+    """Return the verdict on each (text, gold) in order."""
     return shared(workers, seconds).grade_all(pairs)
-
-
-def gradable(problem: Problem) -> bool:
-    """Whether the problem's own gold answer, boxed, is judged RIGHT."""
-    return shared().accepted([problem.answer])[0]

@@ -21,14 +21,14 @@ from effreason.grading.numbers import number
 from effreason.grading.spelling import bare
 
 LONGEST = 1_000
-"""Characters of an answer; what is longer is no answer but a text."""
+"""The most characters of an answer; what is longer is a text."""
 
 _READ = 200_000
-"""Characters from the end in which marks are looked for."""
+"""The number of characters from the end in which marks are searched."""
 _TAIL = 2_000
-"""Characters from the end in which an answer without a mark is looked for."""
+"""The number of characters from the end in which an answer without a mark is searched."""
 _TRIES = 100
-"""Boxes and hashes that are looked at, from the end; bounds the time that a text full of broken ones takes."""
+"""The number of boxes and hashes tried, from the end; bounds the time that a text full of broken ones takes."""
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _JOINT = re.compile(r"[\s,;$]*(?:(?:and|or|\\text\s*\{\s*(?:and|or)\s*\}|\\quad|\\\(|\\\))[\s,;$]*)*")
@@ -65,7 +65,7 @@ _NUMBER = re.compile(
 
 
 def answer_in(text: str) -> str | None:
-    """The answer as it is written in `text`, without its mark; None where there is none."""
+    """Return the answer as it is written in `text`, without its mark; None where there is none."""
     reply = text.rpartition("</think>")[2]
     text = (reply if reply.strip() else text)[-_READ:]
     for find in (_boxed, _after_hashes, _said, _whole, _last_formula_or_number):
@@ -75,7 +75,7 @@ def answer_in(text: str) -> str | None:
 
 
 def _boxed(text: str) -> str | None:
-    """The last closed box, and those joined to it."""
+    """Return the last closed box, and those joined to it."""
     joined: list[str] = []
     start = len(text)
     for opening, content, end in islice(_boxes_from_the_end(text), _TRIES):
@@ -87,7 +87,7 @@ def _boxed(text: str) -> str | None:
 
 
 def _boxes_from_the_end(text: str) -> Iterator[tuple[int, str, int]]:
-    """Where a box starts, what is in it, and where it ends. Boxes within boxes are skipped with the outer one."""
+    """Yield the start, the content and the end of each box. Boxes within boxes are skipped with the outer one."""
     outer: tuple[int, str, int] | None = None
     for start in islice(_places_from_the_end(text, "\\boxed", "\\fbox"), _TRIES):
         box = _closed_box(text, start)
@@ -131,7 +131,7 @@ def _places_from_the_end(text: str, *marks: str) -> Iterator[int]:
 
 
 def _said(text: str) -> str | None:
-    """What is said to be the answer: a formula (or several joined) at its beginning, or the clause."""
+    """Return what is stated as the answer: a formula (or several joined) at its beginning, or the clause."""
     for saying in reversed([*_sayings(text)]):
         rest = text[saying : saying + LONGEST].lstrip(" \t*:_\n=")
         if formula := _leading_formulas(rest):
@@ -144,7 +144,7 @@ def _said(text: str) -> str | None:
 
 
 def _sayings(text: str) -> Iterator[int]:
-    """Where what is said begins."""
+    """Yield the positions at which an answer statement begins."""
     if "nswer" not in text and "NSWER" not in text:
         return
     ends = {match.end() for pattern in (_SAYING, _HEADING) for match in pattern.finditer(text)}
@@ -163,7 +163,7 @@ def _leading_formulas(rest: str) -> str | None:
 
 
 def _whole(text: str) -> str | None:
-    """A text that is nothing but a number with its unit."""
+    """Return the text if it is nothing but a number with its unit, else None."""
     return text.strip() if len(text) <= LONGEST and number(bare(text)) is not None else None
 
 
@@ -179,7 +179,7 @@ def _last_formula_or_number(text: str) -> str | None:
 
 
 def _is_prose(formula: re.Match[str]) -> bool:
-    """Whether two dollar signs are sums of money with words between them, not a formula."""
+    """Return whether two dollar signs are sums of money with words between them, not a formula."""
     inside = _inside(formula)
     return formula.lastgroup == "inline" and inside[:1].isdigit() and bool(_PROSE.search(_WORDING.sub("", inside)))
 
@@ -189,5 +189,5 @@ def _inside(formula: re.Match[str]) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Without Markdown's stars and the full stop."""
+    """Return the text without Markdown's stars and the full stop."""
     return text.strip().strip("*_`").strip().rstrip(".,;:!").rstrip("*_ ")

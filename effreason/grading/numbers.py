@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 LONGEST = 300
-"""Characters; what is longer is no plain number."""
+"""The most characters of a plain number."""
 
 _DIGITS = r"(?:[0-9]{1,3}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+)(?![0-9])|[0-9]+)"
 _NUMBER = re.compile(
@@ -20,7 +20,6 @@ _NUMBER = re.compile(
     rf")"
 )
 _LATEX_FRACTION = re.compile(r"\\frac\s*(?:\{\s*(-?[0-9]+)\s*\}|([0-9]))\s*(?:\{\s*([0-9]+)\s*\}|([0-9]))")
-_NEGATIVE_TOP = re.compile(r"^\s*-([0-9]+/)")
 _POWER_OF_TEN = re.compile(
     r"\s*(?:\\times|\\cdot|[x*])\s*10\s*\^\s*(?:\{\s*([-+]?[0-9]{1,2})\s*\}|([-+]?[0-9]{1,2}))(?![0-9])"
 )
@@ -61,7 +60,7 @@ class Number(NamedTuple):
 
 
 def number(text: str) -> Number | None:
-    """The number that a bare text is, such as `5`, `5 cm` or `x = 5`."""
+    """Return the number that a bare text is, such as `5`, `5 cm` or `x = 5`."""
     if len(text) > LONGEST:
         return None
     if name := _NAMED.match(text):
@@ -73,7 +72,7 @@ def number(text: str) -> Number | None:
 
 
 def numbers_said(text: str) -> list[Number]:
-    """The readings of a bare text that comes to one number: `2 + 3 = 5`, `1/3 ≈ 0.33`, `about 42 eggs`."""
+    """Return the readings of a bare text that comes to one number: `2 + 3 = 5`, `1/3 ≈ 0.33`, `about 42 eggs`."""
     if len(text) > LONGEST:
         return []
     sides = _ABOUT.split(_LEFT_SIDE.sub("", text, count=1))
@@ -82,15 +81,16 @@ def numbers_said(text: str) -> list[Number]:
 
 
 def _number_in_words(text: str) -> Number | None:
-    """The number with only words before it and after it."""
+    """Return the number with only words before it and after it."""
     lead = _LEAD.match(text)
     return number(text[lead.end() :]) if lead and lead.end() else None
 
 
 def same(given: Number, wanted: Number) -> bool:
-    """Equal as fractions; or to 5e-7 and five digits where one is a decimal; percentages as their fractions too.
+    """Return whether two numbers are equal: as fractions; or to 5e-7 and five digits where one is a decimal;
+    percentages as their fractions too.
 
-    28% is also taken for 28, since many gold answers leave the sign away, but not 0.28% for 0.28.
+    28% is also taken for 28, since many gold answers omit the sign, but not 0.28% for 0.28.
     """
     rounded = given.decimal or wanted.decimal
     if given.percent == wanted.percent:
@@ -106,7 +106,7 @@ def _close(a: Fraction, b: Fraction, rounded: bool) -> bool:
 
 
 def _read(found: re.Match[str]) -> Number | None:
-    """The value of a match of `_NUMBER`; None for a fraction over zero."""
+    """Return the value of a match of `_NUMBER`; None for a fraction over zero."""
     parts = {name: re.sub("[, ]", "", part) for name, part in found.groupdict().items() if part is not None}
     sign = -1 if parts["sign"] == "-" else 1
     if "bottom" not in parts:
@@ -117,7 +117,7 @@ def _read(found: re.Match[str]) -> Number | None:
 
 
 def _completed(read: Number | None, text: str, end: int) -> Number | None:
-    """The number with its power of ten, magnitude and percent sign; None where more than a unit is left then."""
+    """Return the number with its power of ten, magnitude and percent sign; None where more than a unit is left then."""
     if read is None or end == len(text):
         return read
     if power := _POWER_OF_TEN.match(text, end):

@@ -18,7 +18,7 @@ _WORDS = frozenset({"yes", "no", "odd", "even", "true", "false"})
 
 
 def decide(answer: str, gold: str) -> Verdict | None:
-    """RIGHT or WRONG where that is plain, None where it takes computer algebra."""
+    """Return RIGHT or WRONG where that is plain, None where it takes computer algebra."""
     answer, gold = bare(answer), bare(gold)
     if answer == gold:
         return Verdict.RIGHT
@@ -32,14 +32,14 @@ def decide(answer: str, gold: str) -> Verdict | None:
 
 
 def is_plain(gold: str) -> bool:
-    """Whether the verdict on every answer is decided here, or at least the one on this gold answer itself."""
+    """Return whether the verdict on every answer is decided here, or at least the one on this gold answer itself."""
     gold = bare(gold)
     patterns = (_CHOICE, _IN_BASE)
     return number(gold) is not None or _is_text(gold) or any(pattern.fullmatch(gold) for pattern in patterns)
 
 
 def _is_text(gold: str) -> bool:
-    """Whether a bare gold answer is words rather than mathematics."""
+    """Return whether a bare gold answer is words rather than mathematics."""
     if gold.lower() in _WORDS or _LITERAL.fullmatch(gold):
         return True
     return not _FORMULA.search(gold) and re.search(r"[^\W\d_]{4}", gold) is not None
@@ -55,7 +55,7 @@ def _decide_number(answer: str, wanted: Number) -> Verdict | None:
 
 
 def _decide_in_base(answer: str, digits: str, base: str) -> Verdict:
-    """The base may be left away, since the question names it."""
+    """Judge an answer in a number base, which may be omitted, since the question names it."""
     based = _IN_BASE.fullmatch(answer)
     return _verdict(based.groups() == (digits, base) if based else answer == digits)
 

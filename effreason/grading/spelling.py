@@ -35,7 +35,7 @@ _BLANKS = re.compile(r"\s+")
 
 
 def bare(text: str) -> str:
-    """`text` without boxes, currency signs, LaTeX's delimiters, spacing and fonts, and the full stop."""
+    """Return `text` without boxes, currency signs, LaTeX's delimiters, spacing and fonts, and the full stop."""
     if text.isascii() and text.isdigit():
         return text
     text = text.translate(_CHARACTERS)
@@ -58,7 +58,7 @@ def _without_latex(text: str) -> str:
 
 
 def _is_one_group(text: str) -> bool:
-    """Whether the first brace closes only at the end."""
+    """Return whether the first brace closes only at the end."""
     depth = 0
     for place, character in enumerate(text):
         depth += {"{": 1, "}": -1}.get(character, 0)

@@ -22,7 +22,7 @@ _READERS = (LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig(
 
 
 def judge(answer: str, gold: str) -> Verdict:
-    """Whether `answer` equals `gold`. UNJUDGED when the gold answer cannot be read or math-verify fails."""
+    """Judge whether `answer` equals `gold`. UNJUDGED when the gold answer cannot be read or math-verify fails."""
     try:
         wanted = [reading for reading in _read(gold) if not isinstance(reading, str)]
         if not wanted:

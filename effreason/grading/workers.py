@@ -17,10 +17,10 @@ from effreason.extras import require
 from effreason.records import Verdict
 
 START_SECONDS = 120.0
-"""To import a computer algebra system on a busy machine."""
+"""The time limit for importing a computer algebra system on a busy machine."""
 PATIENCE = 10
-"""Wall-clock seconds for each second of processor time before a silent worker is killed: a busy machine must not turn
-right answers into unjudged ones."""
+"""Wall-clock seconds per second of processor time before a silent worker is killed: a busy machine must not turn
+correct answers into unjudged ones."""
 
 
 class Worker:
@@ -32,11 +32,11 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that runs; None before the first question and after a death."""
+        """The id of the process that runs; None before the first question and after a death."""
         return self._process.pid if self._process else None
 
     def ask(self, answer: str, gold: str) -> Verdict:
-        """The verdict on a formula; UNJUDGED when the process died over it or ran out of time.
+        """Return the verdict on a formula; UNJUDGED when the process died over it or ran out of time.
 
         Raises `UserError` when math-verify is not installed, `StepFailure` when no process can be started.
         """
@@ -74,13 +74,13 @@ class Worker:
             )
 
     def _write(self, question: bytes) -> None:
-        """A process that dies meanwhile is noticed when it gives no answer."""
+        """Send a question; a process that dies meanwhile is noticed when it gives no answer."""
         if self._process and self._process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(question)
 
     def _line(self, seconds: float) -> str:
-        """The next line that the process writes; empty when it ends or stays silent for so long."""
+        """Return the next line that the process writes; empty when it ends or stays silent for `seconds`."""
         if self._process is None or self._process.stdout is None:
             return ""
         output = self._process.stdout.fileno()

@@ -10,20 +10,21 @@ from collections.abc import Iterable, Mapping
 from effreason.leasing.records import Claim
 
 ROUNDING = 1e-9
-"""Three thirds are a whole."""
+"""The tolerance of sums of fractions, with which three thirds are a whole."""
 
 
 class Stock:
-    """What is free, while claims are met in their order."""
+    """The free parts of devices, while claims are met in their order."""
 
     def __init__(self, leased: Iterable[Mapping[str, float]]) -> None:
-        """`leased` has what every lease takes of its devices."""
+        """Subtract from whole devices what each of `leased` takes of its devices."""
         self._free: dict[str, float] = {}
         for parts in leased:
             self._take(parts)
 
     def meet(self, claim: Claim) -> dict[str, float] | None:
-        """What the claim gets of which devices; None if it has to wait, and with it all who want the same devices."""
+        """Return the devices and fractions that the claim gets; None if it, and all claims on these devices, must
+        wait."""
         fitting = [device for device, part in claim.parts.items() if part <= self._left(device) + ROUNDING]
         if len(fitting) < claim.count:
             self._free.update(dict.fromkeys(claim.parts, 0.0))
@@ -35,7 +36,7 @@ class Stock:
         return parts
 
     def spent(self, devices: Iterable[str]) -> bool:
-        """Whether nothing is left of any of them."""
+        """Return whether nothing is left of any of them."""
         return all(self._left(device) <= ROUNDING for device in devices)
 
     def _left(self, device: str) -> float:

@@ -17,29 +17,30 @@ from effreason.leasing.papers import Paper
 from effreason.leasing.records import CORES, Holder, Lease, Ticket
 
 LOOK_SECONDS = 0.05
-"""How soon a device is seen that another process has given back."""
+"""The interval at which devices are checked that another process may have given back."""
 PATIENCE_SECONDS = 10.0
-"""How long nobody is told why a step waits."""
+"""The wait after which a step is told why it waits."""
 OCCUPIED_SECONDS = 0.5
-"""How soon a device is asked about again on which more runs than is leased, or of which that cannot be known."""
+"""The interval at which a device is checked again that runs more than is leased, or of which that cannot be known."""
 UNKNOWN_SECONDS = 60.0
-"""How long a step waits for that to be known: longer than a container engine takes to start again."""
+"""The time limit for a device whose load is unknown: longer than Docker takes to restart."""
 
 Occupied = Callable[[str], int]
-"""How many steps run on the device of this name that are no children of a launcher, such as containers.
+"""A function that counts the steps on the device of this name that are no children of a launcher, such as containers.
 
-Each has a lease for as long as its launcher lives. Raises `EffreasonError` where that cannot be known at this moment.
+Each has a lease for as long as its launcher lives. It raises `EffreasonError` where the count cannot be known at this
+moment.
 """
 
 
 def never(device: str) -> int:
-    """The answer where every step is a child of its launcher."""
+    """Return 0, the count where every step is a child of its launcher."""
     return 0
 
 
 @dataclass
 class Slip:
-    """One thread that waits. Made and read by `Desk`."""
+    """One waiting thread. Made and read by `Desk`."""
 
     ticket: Ticket
     paper: Paper
@@ -47,9 +48,9 @@ class Slip:
     began: float = field(default_factory=time.monotonic)
     granted: "Granted | None" = None
     refused: EffreasonError | None = None
-    """Why it gets nothing."""
+    """The reason why it gets nothing."""
     unknown_since: float | None = None
-    """When it was first not known what runs on a device that it was to get."""
+    """The time since when the load of a device that it was to get has been unknown."""
 
     @property
     def answered(self) -> bool:
@@ -58,14 +59,14 @@ class Slip:
 
 @dataclass(frozen=True)
 class Granted:
-    """What a step has. Made by `Desk`; read by `tasks.running.turns`."""
+    """The devices of a step. Made by `Desk`; read by `tasks.running.turns`."""
 
     parts: dict[str, float]
     paper: Paper
 
 
 class Desk:
-    """The waiting threads of this process, and what they are given."""
+    """The waiting threads of this process, and the devices that they are given."""
 
     def __init__(self, ledger: Ledger, occupied: Occupied = never) -> None:
         self._ledger = ledger
@@ -97,7 +98,7 @@ class Desk:
             self._leave(slip)
 
     def wake(self) -> None:
-        """Have everybody look at once whether to go on waiting."""
+        """Have every waiting thread check at once whether to go on waiting."""
         with self._changed:
             self._changed.notify_all()
 
@@ -129,7 +130,7 @@ class Desk:
                     self._changed.notify_all()
 
     def _attend(self, slip: Slip, stopping: threading.Event) -> None:
-        """Look for all who wait here, until there is something for the one who looks."""
+        """Check for all threads that wait here, until there is something for the one that checks."""
         while True:
             self._serve()
             with self._changed:
@@ -150,9 +151,9 @@ class Desk:
                         self._grant(name, found.parts)
 
     def _unoccupied(self) -> dict[str, Due]:
-        """What is due of devices on which no more runs than is leased.
+        """Return what is due of devices that run no more than is leased.
 
-        Asking may take a while, so it is done before the gate.
+        Asking may take a while, so it is done outside the lock for granting.
         """
         while True:
             due = self._due()
@@ -163,7 +164,7 @@ class Desk:
             self._occupied_until.update(dict.fromkeys(occupied, time.monotonic() + OCCUPIED_SECONDS))
 
     def _crowded(self, device: str, due: Mapping[str, Due]) -> bool:
-        """Whether somebody without a lease may be on it."""
+        """Return whether a step without a lease may be on the device."""
         leases = max(found.leases.get(device, 0) for found in due.values())
         try:
             return self._occupied(device) > leases
@@ -189,7 +190,7 @@ class Desk:
             self._answered(slip)
 
     def _doubt(self, names: Iterable[str], error: EffreasonError) -> None:
-        """It cannot be known whether they may have what is due; who has waited for that too long is refused."""
+        """Note that the load of these threads' devices is unknown; refuse one that has waited for that too long."""
         moment = time.monotonic()
         with self._changed:
             for slip in [self._slips[name] for name in names if name in self._slips]:
@@ -199,7 +200,7 @@ class Desk:
                     self._answered(slip)
 
     def _answered(self, slip: Slip) -> None:
-        """It waits no more. To be called with the lock."""
+        """End the wait of a thread. To be called with the lock."""
         del self._slips[slip.paper.path.name]
         self._changed.notify_all()
         slip.paper.withdraw()

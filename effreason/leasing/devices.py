@@ -21,22 +21,22 @@ NODES = Path("/dev")
 
 
 class Gpu(Frozen):
-    """Made here; read by `tasks.running.turns` and `effreason gpus`."""
+    """A GPU or an instance of one. Made here; read by `tasks.running.turns` and `effreason gpus`."""
 
     uuid: str
-    """Of an instance, where the GPU is divided into some."""
+    """The UUID of the GPU, or of an instance where the GPU is divided."""
     name: str = "made up"
     number: int = 0
-    """Of the GPU, in the order of the PCI bus."""
+    """The number of the GPU, in the order of the PCI bus."""
     memory: int | None = FAKE_MEMORY
     """Bytes, as are those in use at this moment; None where there is no driver to ask."""
     memory_used: int | None = None
     utilisation: int | None = None
-    """Percent of the driver's last sampling period in which something ran."""
+    """Percentage of the driver's last sampling period in which something ran."""
 
 
 def machine_gpus() -> list[Gpu]:
-    """All that the driver knows, or all that are made up."""
+    """Return all GPUs that the driver knows, or all that are simulated."""
     made_up = os.environ.get("EFFREASON_FAKE_GPUS")
     if made_up is not None:
         return _made_up(made_up)
@@ -44,7 +44,7 @@ def machine_gpus() -> list[Gpu]:
 
 
 def visible_gpus() -> list[Gpu]:
-    """Those that this process may use, in the order of CUDA_VISIBLE_DEVICES.
+    """Return the GPUs that this process may use, in the order of CUDA_VISIBLE_DEVICES.
 
     Raises:
         UserError: an index could mean either of two GPUs.
@@ -62,9 +62,9 @@ def visible_gpus() -> list[Gpu]:
 
 
 def _chosen(entries: Sequence[str], known: Sequence[Gpu]) -> Iterator[Gpu]:
-    """As CUDA reads it: what follows an entry that names nothing is hidden too."""
+    """Yield the GPUs as CUDA reads the entries: what follows an entry that names nothing is hidden too."""
     for entry in entries:
-        if entry.isdigit():
+        if entry.isdecimal():
             gpus = [gpu for gpu in known if gpu.number == int(entry)]
         else:
             alike = [gpu for gpu in known if entry and gpu.uuid.startswith(entry)]
@@ -81,18 +81,18 @@ def _nameless(entry: str) -> Gpu:
 
 
 def _refuse_ambiguous(entries: Sequence[str], known: Sequence[Gpu], environment: Mapping[str, str]) -> None:
-    """CUDA counts the fastest GPU first, the driver goes by the PCI bus: alike while all GPUs are of one model."""
-    counted = any(entry.isdigit() for entry in entries)
+    """Refuse indices if GPUs differ in model: CUDA counts the fastest first, the driver goes by the PCI bus."""
+    counted = any(entry.isdecimal() for entry in entries)
     models = {gpu.name for gpu in known}
     if counted and len(models) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         raise UserError(
-            f"CUDA_VISIBLE_DEVICES counts GPUs of different models ({', '.join(sorted(models))}) in CUDA's order.",
-            "Set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by their UUIDs, which `effreason gpus` shows.",
+            f"CUDA_VISIBLE_DEVICES numbers GPUs of different models ({', '.join(sorted(models))}) in CUDA's order.",
+            "Set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by their UUIDs, shown by `effreason gpus`.",
         )
 
 
 def _made_up(text: str) -> list[Gpu]:
-    if text.strip().isdigit():
+    if text.strip().isdecimal():
         return [Gpu(uuid=f"FAKE-{number}", number=number) for number in range(int(text))]
     try:
         gpus = TypeAdapter(list[Gpu]).validate_json(text)

@@ -17,16 +17,16 @@ GATE_MODE = 0o644
 
 
 def leases_folder() -> Path:
-    """Made if need be. Raises `UserError` where there is none that this user may write to."""
+    """Return the folder of leases, made if missing. Raises `UserError` where this user may write to none."""
     named = os.environ.get("EFFREASON_LEASES")
     places = (Path(named),) if named else USUAL
     # One that another user has made goes before one that only this user could make.
-    for place in sorted(places, key=lambda place: not place.is_dir()):
+    for place in sorted(places, key=lambda place: not os.path.isdir(place)):
         if _usable(place):
             return place
     raise UserError(
         f"Leases of devices cannot be kept in {' or '.join(map(str, places))}.",
-        "Name a folder in EFFREASON_LEASES to which all users of this machine may write.",
+        "Set EFFREASON_LEASES to a folder to which all users of this machine may write.",
     )
 
 

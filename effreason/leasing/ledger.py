@@ -20,43 +20,43 @@ Record = TypeVar("Record", bound=Frozen)
 
 
 class Due(NamedTuple):
-    """What a ticket gets. Made by `Ledger`; `Desk` finds the same again before it grants that."""
+    """The devices that a ticket gets. Made by `Ledger`; `Desk` computes them again before it grants them."""
 
     parts: dict[str, float]
-    """Of which devices."""
+    """The fraction of each device."""
     leases: dict[str, int]
-    """How many there are on each of them."""
+    """The number of leases on each of them."""
 
 
 class Ledger:
-    """The leasing folder. Reading it changes nothing but for clearing away what the dead have left."""
+    """The leasing folder. Reading it changes nothing except that files of dead processes are removed."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is one that `leases_folder` has made."""
+        """Use a folder that `leases_folder` has made."""
         self._folder = folder
 
     def queue(self) -> Iterator[tuple[str, Ticket]]:
-        """By name, who waits, the first come first."""
+        """Yield the waiting tickets by name, in order of arrival."""
         for name, text in papers.valid(self._folder / "queue"):
             yield name, self._read(Ticket, name, text)
 
     def leases(self) -> Iterator[Lease]:
-        """What is held, the oldest lease first."""
+        """Yield the leases that are held, the oldest first."""
         for name, text in papers.valid(self._folder / "leases"):
             yield self._read(Lease, name, text)
 
     def line_up(self, ticket: Ticket) -> Paper:
-        """Wait behind all who have come before."""
+        """Add a ticket behind all earlier ones."""
         return papers.write(self._folder / "queue", ticket.model_dump_json())
 
     def grant(self, lease: Lease) -> Paper:
-        """To be called by one at a time, and for what is due."""
+        """Write a lease. To be called under `alone`, and for what is due."""
         return papers.write(self._folder / "leases", lease.model_dump_json())
 
     def due(self, mine: Mapping[str, Claim], barred: Mapping[str, float]) -> dict[str, Due]:
-        """Of the tickets in `mine`, by name, those whose turn it is.
+        """Return, for the tickets in `mine`, by name, what is due to those whose turn it is.
 
-        Of the devices in `barred` as much is taken, beside what is leased.
+        The fractions in `barred` count as taken of their devices, beside what is leased.
         """
         wanted = {device for claim in mine.values() for device in claim.parts}
         leased = [lease.parts for lease in self.leases()]
@@ -74,7 +74,7 @@ class Ledger:
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """The right to grant, which one has at a time; False when somebody else has it."""
+        """Take the right to grant, which one process has at a time; False when another has it."""
         descriptor = os.open(self._folder / "gate", os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,6 +91,6 @@ class Ledger:
             return kind.model_validate_json(text)
         except ValidationError as error:
             raise StepFailure(
-                f"{name} in {self._folder}, which somebody holds, is no {kind.__name__.lower()} of this version.",
-                "Let one version of effreason run on this machine, or name another folder in EFFREASON_LEASES.",
+                f"{name} in {self._folder}, which is in use, is not a valid {kind.__name__.lower()} for this version.",
+                "Run only one version of effreason on this machine, or set EFFREASON_LEASES to another folder.",
             ) from error

@@ -10,21 +10,21 @@ from typing import NamedTuple
 
 LIBRARY = "libnvidia-ml.so.1"
 TEXT_BYTES = 96
-"""NVML_DEVICE_UUID_V2_BUFFER_SIZE and NVML_DEVICE_NAME_V2_BUFFER_SIZE."""
+"""The size of NVML_DEVICE_UUID_V2_BUFFER_SIZE and NVML_DEVICE_NAME_V2_BUFFER_SIZE."""
 
 
 class Reading(NamedTuple):
-    """One GPU, or one instance of a GPU that is divided (MIG). Read by `devices`."""
+    """The state of one GPU, or of one instance of a GPU that is divided (MIG). Read by `devices`."""
 
     uuid: str
     name: str
     number: int
-    """Of the GPU, in the order of the PCI bus."""
+    """The number of the GPU, in the order of the PCI bus."""
     memory: int
     """Bytes, as are those in use at this moment."""
     memory_used: int
     utilisation: int | None
-    """Percent of the driver's last sampling period (up to a second) in which something ran; None for an instance."""
+    """Percentage of the driver's last sampling period (up to a second) in which something ran; None for an instance."""
 
 
 class _Memory(ctypes.Structure):
@@ -36,7 +36,7 @@ class _Utilisation(ctypes.Structure):
 
 
 def readings() -> list[Reading]:
-    """Every GPU of the machine, or in its place its instances; none where there is no driver."""
+    """Return every GPU of the machine, or in its place its instances; none where there is no driver."""
     try:
         library = ctypes.CDLL(LIBRARY)
     except OSError:
@@ -61,7 +61,7 @@ def _readings(library: ctypes.CDLL) -> Iterator[Reading]:
 
 
 def _instances(library: ctypes.CDLL, gpu: ctypes.c_void_p) -> Iterator[ctypes.c_void_p]:
-    """None of a GPU that is whole."""
+    """Yield the instances of a GPU; none of one that is not divided."""
     divided, pending = ctypes.c_uint(), ctypes.c_uint()
     if library.nvmlDeviceGetMigMode(gpu, ctypes.byref(divided), ctypes.byref(pending)) != 0 or not divided.value:
         return
@@ -96,7 +96,7 @@ def _number(function: Callable[..., int], *arguments: ctypes.c_void_p) -> int | 
 
 
 def _text(function: Callable[..., int], device: ctypes.c_void_p) -> str:
-    """Empty where the driver will not say."""
+    """Return a text of the driver; empty where it gives none."""
     found = ctypes.create_string_buffer(TEXT_BYTES)
     function(device, found, ctypes.c_uint(TEXT_BYTES))
     return found.value.decode()

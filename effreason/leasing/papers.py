@@ -18,26 +18,26 @@ from pathlib import Path
 from effreason.errors import StepFailure
 
 MODE = 0o644
-"""Other users read a paper and try its lock, for which reading is enough."""
+"""The file mode: other users read a paper and try its lock, for which reading is enough."""
 MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Paper:
-    """One that this process has written."""
+    """A lock file that this process has written."""
 
     path: Path
     descriptor: int
-    """A child that inherits it keeps the paper valid until it has ended as well."""
+    """The open file. A child that inherits it keeps the paper valid until it has ended as well."""
 
     def withdraw(self) -> None:
-        """Let go of it. It stays valid while a child has it open."""
+        """Close the file. The paper stays valid while a child has it open."""
         os.close(self.descriptor)
         _text_while_locked(self.path)
 
 
 def write(folder: Path, text: str) -> Paper:
-    """A locked paper whose name sorts after those of all papers that this machine has written before.
+    """Write a locked paper whose name sorts after those of all papers that this machine has written before.
 
     Raises:
         StepFailure: the folder is full or gone.
@@ -62,7 +62,7 @@ def write(folder: Path, text: str) -> Paper:
 
 
 def valid(folder: Path) -> Iterator[tuple[str, str]]:
-    """Name and text of every paper that somebody holds, the oldest first. Raises `StepFailure` as `write` does."""
+    """Yield name and text of every paper that is held, the oldest first. Raises `StepFailure` as `write` does."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -77,12 +77,12 @@ def valid(folder: Path) -> Iterator[tuple[str, str]]:
 def _unusable(folder: Path, error: OSError) -> StepFailure:
     return StepFailure(
         f"Leases of devices can no longer be kept in {folder} ({error.strerror}).",
-        "Make room there, or name another folder in EFFREASON_LEASES for all runs on this machine.",
+        "Free space there, or set EFFREASON_LEASES to another folder for all runs on this machine.",
     )
 
 
 def _text_while_locked(path: Path) -> str | None:
-    """None for a paper that nobody holds, which is then cleared away."""
+    """Return the text of a paper; None for one that nobody holds, which is then removed."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

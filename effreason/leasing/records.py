@@ -8,14 +8,14 @@ from pydantic import Field, model_validator
 from effreason.frozen import Frozen
 
 CORES = "cpu"
-"""The processor as a device, of which steps without a GPU take parts."""
+"""The name of the processor as a device, of which steps without a GPU take parts."""
 
 Part = Annotated[float, Field(gt=0, le=1)]
-"""Of one device: 1 is all of it, for this step alone."""
+"""A fraction of one device: 1 is all of it, for this step alone."""
 
 
 class Holder(Frozen):
-    """Who waits for devices or has them. Made by `tasks.running.turns`; read by people."""
+    """The step that waits for devices or has them. Made by `tasks.running.turns`; read by people."""
 
     user: str
     process: int
@@ -24,15 +24,15 @@ class Holder(Frozen):
     step: str
     flow_run: str
     since: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    """When the step came to wait; on a lease, when it got its devices."""
+    """The time when the step came to wait; on a lease, when it got its devices."""
 
 
 class Claim(Frozen):
-    """So many of these devices, all at once."""
+    """A number of these devices, all at once."""
 
     count: int = Field(1, ge=1)
     parts: dict[str, Part]
-    """By the device's name, what would be taken of it; the preferred ones first."""
+    """The fraction that would be taken of each device, by its name; the preferred ones first."""
 
     @model_validator(mode="after")
     def can_be_met(self) -> Self:

@@ -28,27 +28,27 @@ from effreason.planning.layout import gpus_of, part_of_gpu
 from effreason.specs import Address, EvaluateSpec, GateSpec, PrepareSpec, Spec, TrainSpec
 
 ENOUGH = 3
-"""Steps of one model, before those of others are left aside."""
+"""Steps of one model that are enough to leave those of others aside."""
 MOST_OF_A_KIND = 100
-"""Artifacts that are looked at; their addresses are hashes, so these are as good as drawn by lot."""
+"""The most artifacts read per kind of step; their addresses are hashes, so these are as good as a random sample."""
 DRAWS = 4000
 
 
 class Took(NamedTuple):
-    """A step that is done, beside its estimate. Made by `earlier`."""
+    """The time of a finished step over its estimate. Made by `earlier`."""
 
     kind: str
     model: str
-    """As its spec has it, in full; empty where there is none."""
+    """The model as its spec has it, in full; empty where there is none."""
     by_measure: bool
-    """Whether the estimate goes by measured tokens."""
+    """Whether the estimate is based on measured tokens."""
     ratio: float
     """Seconds over the estimate."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What earlier steps say of the estimate of another one."""
+    """The ratios of time to estimate of earlier steps, applied to another step."""
 
     ratios: tuple[float, ...]
 
@@ -59,19 +59,19 @@ class Calibration:
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation of the logarithm from step to step; None of a single step."""
+        """The standard deviation of the logarithm from step to step; None for a single step."""
         return stdev(map(math.log, self.ratios)) if len(self.ratios) > 1 else None
 
     @property
     def interval(self) -> Interval | None:
-        """Of `centre`, 95%; None of a single step."""
+        """The 95% interval of `centre`; None for a single step."""
         if self.spread is None:
             return None
         half = student(len(self.ratios) - 1) * self.spread / math.sqrt(len(self.ratios))
         return Interval(self.centre * math.exp(-half), self.centre, self.centre * math.exp(half))
 
     def seconds(self, estimate: float) -> Interval | None:
-        """Of one other step, 95%; None where there is no spread."""
+        """Return the 95% prediction interval of one other step; None where there is no spread."""
         if self.spread is None:
             return None
         number = len(self.ratios)
@@ -80,7 +80,7 @@ class Calibration:
         return Interval(centre * math.exp(-half), centre, centre * math.exp(half))
 
     def draws(self, steps: int, random: np.random.Generator) -> np.ndarray:
-        """What the ratios of `steps` others may be (`DRAWS` × steps): they share what is not known of the mean."""
+        """Draw the ratios of `steps` other steps (`DRAWS` × steps): they share the uncertainty of the mean."""
         assert self.spread is not None  # noqa: S101  the caller has looked
         number = len(self.ratios)
         mean = math.log(self.centre) + self.spread / math.sqrt(number) * random.standard_t(number - 1, (DRAWS, 1))
@@ -89,19 +89,19 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Calibrations:
-    """All that earlier steps say."""
+    """The calibrations that all earlier steps give."""
 
     took: Sequence[Took]
 
     def of(self, step: PlannedStep) -> Calibration | None:
-        """None from nothing."""
+        """Return the calibration for a step; None if no earlier step applies."""
         alike = [each for each in self.took if (each.kind, each.by_measure) == (step.spec.step, step.by_measure)]
         same = [each for each in alike if each.model == _model(step.spec)]
         ratios = tuple(each.ratio for each in (same if len(same) >= ENOUGH else alike))
         return Calibration(ratios) if ratios else None
 
     def together(self, planned: Iterable[PlannedStep]) -> Interval | None:
-        """Seconds of all of them, one after another, 95%; None where one has no estimate, or no interval."""
+        """Return the seconds of the steps in sequence, at 95%; None where one has no estimate, or no interval."""
         random = np.random.default_rng(0)
         groups: dict[Calibration, list[float]] = {}
         for step in planned:
@@ -119,7 +119,7 @@ class Calibrations:
 def gpu_time(
     experiment: Experiment, planned: Iterable[PlannedStep], calibrations: Calibrations, device: Device
 ) -> Interval | None:
-    """GPU-seconds of `planned`: each step's on as many GPUs as it takes, parts as parts.
+    """Return the GPU-seconds of `planned`: the time of each step on as many GPUs as it takes, fractions included.
 
     None where one has no time, or `device` has less memory than a step is to have. An interval without width is an
     estimate that could not be calibrated.
@@ -140,7 +140,7 @@ def gpu_time(
 
 
 def earlier(addresses: Iterable[Address], find: Find, device: Device, resources: Resources) -> Iterator[Took]:
-    """Every step in the store that tells something of `device`, as often as the plan could have estimated it."""
+    """Yield each stored step that is informative about `device`, once per way in which the plan could estimate it."""
     find = functools.cache(find)
     manifests = [manifest for address in _some(addresses) if (manifest := find(address))]
     measured = {
@@ -159,7 +159,7 @@ def earlier(addresses: Iterable[Address], find: Find, device: Device, resources:
 
 
 def same_hardware(spec: Spec, origin: Provenance, device: Device) -> bool:
-    """Whether the step ran on what `device` is; steps that load no model, on cores like those of this machine."""
+    """Return whether the step ran on hardware like `device`; without a model, on cores like this machine's."""
     if device.gpu and isinstance(spec, TrainSpec | EvaluateSpec):
         return _names(str(origin.hardware.get("gpu", "")), device)
     here = (platform.machine(), os.cpu_count() or 1)
@@ -167,7 +167,7 @@ def same_hardware(spec: Spec, origin: Provenance, device: Device) -> bool:
 
 
 def _names(gpu: str, device: Device) -> bool:
-    """The driver's name for it against that of the plan, which may be one of the catalogue, such as a100-80."""
+    """Return whether the driver's name matches the plan's, which may be one of the catalogue, such as a100-80."""
     words = set(re.findall(r"[a-z0-9]+", gpu.lower()))
     model, _, gib = device.name.rpartition("-")
     sizes = {word for word in words if re.fullmatch(r"\d+gb", word)}
@@ -175,7 +175,7 @@ def _names(gpu: str, device: Device) -> bool:
 
 
 def _setting(spec: Spec, origin: Provenance, find: Find, resources: Resources) -> Setting | None:
-    """None where the problems have left the store."""
+    """Return the setting of a step; None where the problems have left the store."""
     if isinstance(spec, PrepareSpec):
         return Setting.of(spec, resources)
     found = None if isinstance(spec, GateSpec) else find(spec.problems)
@@ -186,7 +186,7 @@ def _setting(spec: Spec, origin: Provenance, find: Find, resources: Resources) -
 
 
 def _some(addresses: Iterable[Address]) -> Iterator[Address]:
-    """Of each kind of step at most `MOST_OF_A_KIND`."""
+    """Yield at most `MOST_OF_A_KIND` addresses of each kind of step."""
     known = list(addresses)
     for kind in dict.fromkeys(address.partition("/")[0] for address in known):
         yield from islice((address for address in known if address.startswith(f"{kind}/")), MOST_OF_A_KIND)

@@ -20,23 +20,23 @@ from effreason.planning.phases import Memory, Part, Phase, evaluation_memory, tr
 from effreason.specs import Address, EvaluateSpec, GateSpec, PrepareSpec, ReportSpec, Spec, TrainSpec
 
 Find = Callable[[Address], Manifest | None]
-"""The store's `find`."""
+"""The signature of the store's `find`."""
 
 START_SECONDS = 12.0
-"""Interpreter, imports, loading a small model."""
+"""Seconds for the interpreter, imports and loading a small model."""
 BYTES_PER_TRANSCRIPT_TOKEN = 6
-"""Text of a stored completion with its columns, compressed."""
+"""Bytes of a stored completion with its columns, compressed."""
 PROMPT_TOKENS = 256
-"""Of a question with its instruction and chat template; the built-in sums take 32."""
+"""Tokens of a question with its instruction and chat template; the built-in sums take 32."""
 SMALL_STEP = Memory((Phase("work", (Part("data", 100_000_000),)),), rows=0)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the cost of a step depends on besides its spec."""
+    """The facts besides its spec that the cost of a step depends on."""
 
     problems: Mapping[str, int]
-    """By the part that is measured: the suites, and the validation part."""
+    """The number of problems by the part that is measured: the suites, and the validation part."""
     prompt_tokens: int
     resources: Resources
 
@@ -51,9 +51,9 @@ class Cost(NamedTuple):
     """Estimates; None where the model's shape is not known, and seconds where the step does not fit."""
 
     tokens: int
-    """Generated."""
+    """Generated tokens."""
     memory: Memory | None
-    """Of the GPU, or of the machine where it has none."""
+    """Memory of the GPU, or of the machine where it has none."""
     disk: int | None
     """Bytes added to the store."""
     seconds: float | None
@@ -72,7 +72,7 @@ class PlannedStep:
 
 
 def plan(experiment: Experiment, find: Find, device: Device) -> list[PlannedStep]:
-    """Lay out every step, done or to do, with what it will cost."""
+    """Return every step, done or to do, with its estimated cost."""
     measured: dict[str, float] = {}
     setting = Setting.of(experiment.preparation(), experiment.runtime)
     planned = []
@@ -87,7 +87,7 @@ def plan(experiment: Experiment, find: Find, device: Device) -> list[PlannedStep
 
 
 def cost_of(spec: Spec, setting: Setting, device: Device, tokens: float | None) -> Cost:
-    """`tokens` are those of a completion, as far as they are known."""
+    """Return the cost of a step; `tokens` are the mean tokens per completion, None if unknown."""
     match spec:
         case PrepareSpec():
             problems = spec.train_problems + spec.validation_problems + sum(suite.problems for suite in spec.suites)
@@ -103,7 +103,7 @@ def cost_of(spec: Spec, setting: Setting, device: Device, tokens: float | None) 
 
 
 def sampling_of(spec: TrainSpec, setting: Setting) -> Sampling:
-    """What one process samples in a step of a training."""
+    """Return what one process samples in a training step."""
     training, processes = spec.training, setting.resources.processes
     return Sampling(
         completions=-(-training.completions_per_step // processes),
@@ -114,7 +114,7 @@ def sampling_of(spec: TrainSpec, setting: Setting) -> Sampling:
 
 
 def tokens_measured(manifest: Manifest) -> float:
-    """Of a completion, on the suite where they are longest."""
+    """Return the mean tokens per completion, on the suite where they are longest."""
     assert isinstance(manifest.artifact, Evaluation)  # noqa: S101  what an evaluate spec makes
     centres = [suite.tokens.centre for suite in manifest.artifact.suites.values() if suite.tokens]
     return max(centres, default=0.0)

@@ -15,27 +15,27 @@ from effreason.errors import UserError
 GIB = 1 << 30
 
 OPERATIONS_SHARE = 0.4
-"""Of the peak, in products of matrices that fill the GPU."""
+"""The share of the peak that products of matrices reach if they fill the GPU."""
 BANDWIDTH_SHARE = 0.6
-"""Of the peak, in decoding."""
+"""The share of the peak bandwidth that decoding reaches."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """What a step runs on."""
+    """The hardware that a step runs on."""
 
     name: str
     memory: int
     """Bytes."""
     gpu: bool
     operations_per_second: float
-    """What is sustained, not the data sheet's peak."""
+    """The sustained rate, not the data sheet's peak."""
     bytes_per_second: float
-    """Likewise."""
+    """The sustained rate."""
     seconds_per_layer: float
-    """To start the operators of one layer, whatever they compute."""
+    """The time to start the operators of one layer, whatever they compute."""
     seconds_per_token: float
-    """Spent on each token whatever the model's size: drawn, decoded to text, graded."""
+    """The time spent on each token whatever the model's size: drawn, decoded to text, graded."""
 
 
 def _gpu(name: str, gib: float, teraflops: float, gigabytes_per_second: float) -> Device:
@@ -78,16 +78,17 @@ CPU = Device(
     seconds_per_layer=0.0,
     seconds_per_token=2e-4,
 )
-"""The rates are those of two cores, measured on the built-in reasoner and on SmolLM2-135M."""
+"""This machine's CPU, with the rates of two cores, measured on the built-in reasoner and on SmolLM2-135M."""
 
 
 def chosen(gpu: str | None, memory_gib: float | None) -> Device:
-    """The GPU of that name, or one with that much memory, or what is here. Raises `UserError` for an unknown name."""
+    """Return the GPU of that name, or one with that much memory, or the local device. Raises `UserError` if unknown."""
     if gpu is not None and gpu not in GPUS:
         close = difflib.get_close_matches(gpu.lower(), GPUS, n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"There is no GPU {gpu!r} in the catalogue.", f"{meant}Name one of {', '.join(GPUS)}, or give --memory-gib."
+            f"There is no GPU {gpu!r} in the catalogue.",
+            f"{meant}Choose one of {', '.join(GPUS)}, or give --memory-gib.",
         )
     device = GPUS[gpu] if gpu is not None else None
     if memory_gib is None:
@@ -96,7 +97,7 @@ def chosen(gpu: str | None, memory_gib: float | None) -> Device:
 
 
 def found() -> Device | None:
-    """The first GPU that NVIDIA's driver names; None without a driver or a GPU."""
+    """Return the first GPU that NVIDIA's driver names; None without a driver or a GPU."""
     query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
@@ -106,7 +107,7 @@ def found() -> Device | None:
 
 
 def read_answer(answer: str) -> Device | None:
-    """The device on the first line of nvidia-smi's answer: its name, a comma, MiB."""
+    """Return the device on the first line of nvidia-smi's answer: its name, a comma, MiB."""
     named = re.match(r"(.+), *(\d+)\s*$", answer.partition("\n")[0])
     if named is None:
         return None
@@ -118,10 +119,10 @@ def read_answer(answer: str) -> Device | None:
 
 
 def _model_words(name: str) -> list[str]:
-    """`a100-80` is known by a100, `rtx-4090` by both its words."""
+    """Return the words that identify a GPU: a100 for `a100-80`, both words for `rtx-4090`."""
     return name.split("-") if name.startswith("rtx") else name.split("-")[:1]
 
 
 def _like(device: Device, name: str, memory: int) -> Device:
-    """As fast as `device`."""
+    """Return a device as fast as `device`, with another name and memory."""
     return replace(device, name=name, memory=memory)

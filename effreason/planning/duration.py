@@ -12,15 +12,15 @@ from effreason.planning.memory import in_bfloat16
 from effreason.specs import Training
 
 ROWS_IN_USE = 0.7
-"""Of the rows side by side, on average: they finish one by one."""
+"""The mean share of concurrent rows in use: they finish one by one."""
 
 
 def decoding_seconds(
     known: Shape, tokens: int, rows: int, context: float, weights_read: int, bytes_per_number: int, device: Device
 ) -> float:
-    """To draw `tokens`, `rows` side by side, each behind `context` others on average.
+    """Return the time to draw `tokens` in `rows` concurrent rows, each behind `context` others on average.
 
-    `weights_read` are the bytes that a step moves for the weights.
+    `weights_read` are the bytes per step that are moved for the weights.
     """
     used = max(1.0, ROWS_IN_USE * rows)
     moved = weights_read + used * context * known.cache_bytes(bytes_per_number)
@@ -30,20 +30,20 @@ def decoding_seconds(
 
 
 def weights_read(known: Shape, weight_bytes: int, training: Training, device: Device) -> int:
-    """By a step of decoding in a training: as they are held; full weights are rounded to bfloat16 at every step, so
-    they are read, written and read again."""
+    """Return the bytes that a decoding step in training moves for the weights: those held in memory; full weights
+    are rounded to bfloat16 at every step, so they are read, written and read again."""
     copied = isinstance(training.weights, FullWeights) and in_bfloat16(training, device)
     return weight_bytes + (4 * known.parameters if copied else 0)
 
 
 def update_seconds(known: Shape, tokens: int, training: Training, device: Device) -> float:
-    """To learn from `tokens`, those of the prompts included."""
+    """Return the time to learn from `tokens`, prompt tokens included."""
     operations = passes(training) * known.parameters
     return tokens * (operations / device.operations_per_second + device.seconds_per_token / 2)
 
 
 def passes(training: Training) -> float:
-    """Operations for each parameter and token of a batch, by all that an update asks of the model."""
+    """Return the operations per parameter and token of a batch, over all that an update asks of the model."""
     learning = 6.0 if isinstance(training.weights, FullWeights) else 4.0
     again = 2.0 if training.gradient_checkpointing else 0.0
     remembered = 2.0 if training.overlap else 2.0 * (1 - 1 / training.updates_per_step)

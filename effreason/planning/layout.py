@@ -10,14 +10,14 @@ from effreason.specs import Address, Cell, EvaluateSpec, GateSpec, PrepareSpec, 
 
 
 class Node(NamedTuple):
-    """One step of the experiment with the words a person knows it by."""
+    """One step of the experiment with the words by which a person knows it."""
 
     label: str
     spec: Spec
 
 
 def steps(experiment: Experiment) -> Iterator[Node]:
-    """Every step of the sweep in an order in which each comes after what it builds on."""
+    """Yield every step of the sweep in an order in which each comes after what it builds on."""
     preparation = experiment.preparation()
     yield Node("prepare", preparation)
     cells: list[Cell] = []
@@ -42,7 +42,7 @@ def _cell(experiment: Experiment, key: CellKey, problems: Address, baseline: Add
 
 
 def gpus_of(spec: Spec, processes: int) -> int:
-    """How many the step makes use of, where there are some; `processes` make a training."""
+    """Return how many GPUs the step uses, where there are some; `processes` make a training run."""
     side_by_side = spec.engine.tensor_parallel if isinstance(spec.engine, Vllm) else 1
     match spec:
         case TrainSpec():
@@ -54,9 +54,10 @@ def gpus_of(spec: Spec, processes: int) -> int:
 
 
 def part_of_gpu(memory: int | None, resources: Resources) -> float:
-    """What a step takes of each of its GPUs, which has so many bytes: more than 1 of one that is too small.
+    """Return the fraction that a step takes of each of its GPUs, which has `memory` bytes: more than 1 of one that is
+    too small.
 
-    All of one whose memory nobody knows.
+    It is all of a GPU whose memory is unknown.
     """
     if resources.gpu_memory_gib is None:
         return resources.gpu_share

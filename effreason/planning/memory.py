@@ -25,19 +25,19 @@ CPU_MICROBATCH_TOKENS = 2048
 CPU_CACHE_BYTES = 2 << 30
 """The sampler's own bound on keys and values in main memory."""
 MOST_ROWS = 256
-"""Completions that the sampler decodes side by side at most."""
+"""The most completions that the sampler decodes concurrently."""
 PREFILL_TOKENS = 16_384
-"""Tokens of prompts that the sampler reads at a time."""
+"""Prompt tokens that the sampler reads at a time."""
 TILE_TOKENS, TILE_WORDS = 4096, 32_768
-"""Of the fused head."""
+"""The tile sizes of the fused head."""
 
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
-"""A weight in 4 bits, with its share of the scales, which are quantised themselves."""
+"""Bytes of a weight in 4 bits, with its share of the scales, which are quantised themselves."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """What a call of the sampler is asked for."""
+    """The amount that a call of the sampler is asked for."""
 
     completions: int
     prompts: int
@@ -54,27 +54,27 @@ class Sampling:
 
 
 def in_bfloat16(training: Training, device: Device) -> bool:
-    """Whether products are computed in bfloat16."""
+    """Return whether products are computed in bfloat16."""
     return training.precision == "bfloat16" or (training.precision == "auto" and device.gpu)
 
 
 def keeps_reference(training: Training) -> bool:
-    """Whether a second copy of the weights stands by for KL: adapters can be switched off instead."""
+    """Return whether a second copy of the weights is held for KL: adapters can be switched off instead."""
     return not isinstance(training.kl, NoKl) and isinstance(training.weights, FullWeights)
 
 
 def adapter_parameters(known: Shape, rank: int) -> int:
-    """rank · (inputs + outputs) for every linear map of every layer."""
+    """Return rank · (inputs + outputs), summed over every linear map of every layer."""
     return known.layers * rank * sum(inputs + outputs for inputs, outputs in known.projections)
 
 
 def trained_parameters(known: Shape, weights: Weights) -> int:
-    """All, or those of the adapters."""
+    """Return the number of trained parameters: all, or those of the adapters."""
     return known.parameters if isinstance(weights, FullWeights) else adapter_parameters(known, weights.rank)
 
 
 def weight_bytes(known: Shape, weights: Weights, half: bool) -> int:
-    """4 · parameters in full; 2 (`half`) or 4 frozen; 0.52 · linear maps + 4 · the rest in 4 bits."""
+    """Return 4 · parameters in full; 2 (`half`) or 4 frozen; 0.52 · linear maps + 4 · the rest in 4 bits."""
     if isinstance(weights, FullWeights):
         return 4 * known.parameters
     if isinstance(weights, Qlora):
@@ -83,22 +83,22 @@ def weight_bytes(known: Shape, weights: Weights, half: bool) -> int:
 
 
 def state_bytes(weights: Weights, half: bool) -> int:
-    """Of a number that passes from layer to layer, or waits in the cache: as the embeddings are held."""
+    """Return the bytes of a number passed from layer to layer, or waiting in the cache: as the embeddings are held."""
     return 2 if half and isinstance(weights, Lora) else 4
 
 
 def gradient_bytes(trained: int) -> int:
-    """4 · trained parameters: float32 as the parameters are."""
+    """Return 4 · trained parameters: float32 as the parameters are."""
     return 4 * trained
 
 
 def moment_bytes(trained: int) -> int:
-    """8 · trained parameters: Adam's mean and mean square of the gradient (Kingma & Ba 2015), float32."""
+    """Return 8 · trained parameters: Adam's mean and mean square of the gradient (Kingma & Ba 2015), float32."""
     return 8 * trained
 
 
 def autocast_bytes(known: Shape, weights: Weights) -> int:
-    """2 · parameters of the linear maps that are trained, copied to bfloat16; the output embedding is one of them."""
+    """Return 2 · parameters of the trained linear maps, copied to bfloat16; the output embedding is one of them."""
     if isinstance(weights, FullWeights):
         return 2 * (known.linear_parameters + known.embedding_parameters)
     return 2 * adapter_parameters(known, weights.rank)
@@ -108,7 +108,7 @@ def autocast_bytes(known: Shape, weights: Weights) -> int:
 
 
 def layer_bytes_per_token(known: Shape, weights: Weights, half: bool, row_tokens: int) -> int:
-    """What autograd keeps of one layer for one token, n being the bytes of a number (2 in bfloat16, else 4):
+    """Return what autograd keeps of one layer for one token, n being the bytes of a number (2 in bfloat16, else 4):
 
         norms                                            16h + 8, frozen 8h + 8
         inputs of the projections                        10h in bfloat16, else 8h
@@ -132,12 +132,12 @@ def layer_bytes_per_token(known: Shape, weights: Weights, half: bool, row_tokens
 
 
 def checkpoint_bytes_per_token(known: Shape, weights: Weights, half: bool) -> int:
-    """What is kept of one layer under gradient checkpointing: its input."""
+    """Return what is kept of one layer under gradient checkpointing: its input."""
     return state_bytes(weights, half) * known.hidden
 
 
 def activation_bytes(known: Shape, training: Training, half: bool, tokens: int, row_tokens: int) -> int:
-    """Of a micro-batch: every layer; or with checkpointing the layers' inputs, and one layer as a whole."""
+    """Return a micro-batch's activations: every layer; or with checkpointing the layers' inputs, and one layer."""
     layer = layer_bytes_per_token(known, training.weights, half, row_tokens)
     if not training.gradient_checkpointing:
         return tokens * known.layers * layer
@@ -145,13 +145,13 @@ def activation_bytes(known: Shape, training: Training, half: bool, tokens: int, 
 
 
 def backward_bytes(known: Shape, half: bool, tokens: int) -> int:
-    """Gradients that are on their way through one layer: two of its inner width and two of its hidden one."""
+    """Return the gradients in flight through one layer: two of its inner width and two of its hidden one."""
     return tokens * (2 if half else 4) * 2 * (known.intermediate + known.hidden)
 
 
 def head_bytes(known: Shape, training: Training, half: bool, tokens: int) -> int:
-    """Hidden states and their float32 gradient, one tile of logits, one of weights; in full also the gradient of the
-    output embedding before it is added to the others."""
+    """Return hidden states and their float32 gradient, one tile of logits, one of weights; in full also the gradient
+    of the output embedding before it is added to the others."""
     size = 2 if half else 4
     words = min(TILE_WORDS, known.vocabulary)
     tile = size * words * (min(tokens, TILE_TOKENS) + known.hidden)
@@ -163,24 +163,24 @@ def head_bytes(known: Shape, training: Training, half: bool, tokens: int) -> int
 
 
 def row_bytes(known: Shape, length: int, bytes_per_number: int) -> int:
-    """Keys and values of one completion at its full length."""
+    """Return the bytes of the keys and values of one completion at its full length."""
     return length * known.cache_bytes(bytes_per_number)
 
 
 def rows_side_by_side(known: Shape, asked: Sampling, bytes_per_number: int, free: int, device: Device) -> int:
-    """As the sampler decides: half of the free memory, at most `MOST_ROWS`, at least 1."""
+    """Return the concurrent rows that the sampler chooses: half of the free memory, at most `MOST_ROWS`, at least 1."""
     room = free // 2 if device.gpu else CPU_CACHE_BYTES
     return max(1, min(asked.completions, MOST_ROWS, room // row_bytes(known, asked.length, bytes_per_number)))
 
 
 def prefill_bytes(known: Shape, asked: Sampling, rows: int, bytes_per_number: int) -> int:
-    """Reading prompts, at most one for each row: their keys and values before they are copied to rows, and what one
-    layer computes on the way (queries, repeated keys and values, gate, up and product)."""
+    """Return the bytes for reading prompts, at most one for each row: their keys and values before they are copied
+    to rows, and what one layer computes on the way (queries, repeated keys and values, gate, up and product)."""
     tokens = min(PREFILL_TOKENS, min(asked.prompts, rows) * asked.prompt_tokens)
     passing = (4 * known.hidden + 4 * known.attention_width + 3 * known.intermediate) * bytes_per_number
     return tokens * (known.cache_bytes(bytes_per_number) + passing)
 
 
 def drawing_bytes(known: Shape, rows: int) -> int:
-    """Logits and their softmax in float32, its running sum in float64."""
+    """Return the bytes of logits and their softmax in float32, and its running sum in float64."""
     return 16 * rows * known.vocabulary

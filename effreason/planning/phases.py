@@ -34,13 +34,13 @@ from effreason.planning.memory import (
 from effreason.specs import Training
 
 CONTEXT_BYTES = round(0.6 * GIB)
-"""Libraries, kernels and what the driver keeps of them."""
+"""Bytes of libraries, kernels and what the driver keeps of them."""
 FRAGMENTATION = 0.05
-"""Of all else: blocks that the allocator has and cannot use."""
+"""The share of all else for blocks that the allocator has and cannot use."""
 
 
 class Part(NamedTuple):
-    """Bytes, and what they are for."""
+    """An amount of memory in bytes and its purpose."""
 
     name: str
     bytes: int
@@ -48,29 +48,29 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Phase:
-    """What is in memory at the same time at the fullest moment of a phase."""
+    """The contents of memory at the fullest moment of a phase."""
 
     name: str
     parts: tuple[Part, ...]
 
     @property
     def bytes(self) -> int:
-        """Overhead included."""
+        """All bytes, overhead included."""
         return CONTEXT_BYTES + round((1 + FRAGMENTATION) * self.used)
 
     @property
     def used(self) -> int:
-        """Without overhead."""
+        """The bytes without overhead."""
         return sum(part.bytes for part in self.parts)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What one process of a step needs. Made here; read by the plan."""
+    """The memory that one process of a step needs. Made here; read by the plan."""
 
     phases: tuple[Phase, ...]
     rows: int
-    """Completions that are decoded side by side."""
+    """Completions that are decoded concurrently."""
 
     @property
     def fullest(self) -> Phase:
@@ -78,14 +78,14 @@ class Memory:
 
     @property
     def peak(self) -> int:
-        """Bytes."""
+        """The peak in bytes."""
         return self.fullest.bytes
 
 
 def generation(
     known: Shape, held: tuple[Part, ...], asked: Sampling, bytes_per_number: int, device: Device
 ) -> tuple[Phase, int]:
-    """The phase, and the rows side by side in it. `held` is in memory besides."""
+    """Return the phase, and the number of concurrent rows in it. `held` is in memory besides."""
     free = device.memory - Phase("", held).bytes
     rows = rows_side_by_side(known, asked, bytes_per_number, max(0, free), device)
     cache = Part("keys and values", rows * row_bytes(known, asked.length, bytes_per_number))
@@ -95,13 +95,13 @@ def generation(
 
 
 def drawn_by(engine: Vllm | VllmServer, held: tuple[Part, ...], asked: Sampling) -> tuple[Phase, int]:
-    """As `generation`, where an engine draws; what it has of its own is in `held`."""
+    """Return the same as `generation`, where another engine draws; its own memory is in `held`."""
     rows = engine.rows if isinstance(engine, Vllm) else engine.parallel
     return Phase("generate", held), min(asked.completions, rows)
 
 
 def engine_parts(known: Shape, engine: Engine, device: Device) -> tuple[Part, ...]:
-    """What an engine in the step's own process holds from the beginning to the end: bfloat16 on a GPU, else float32."""
+    """Return what a generation engine in the step's own process holds throughout: bfloat16 on a GPU, else float32."""
     if not isinstance(engine, Vllm):
         return ()
     size = 2 if device.gpu else 4
@@ -113,7 +113,7 @@ def engine_parts(known: Shape, engine: Engine, device: Device) -> tuple[Part, ..
 
 
 def evaluation_memory(known: Shape, asked: Sampling, device: Device, engine: Engine = OwnSampler()) -> Memory:
-    """Of an evaluation: bfloat16 on a GPU, else float32."""
+    """Return the memory of an evaluation: bfloat16 on a GPU, else float32."""
     size = 2 if device.gpu else 4
     if isinstance(engine, OwnSampler):
         phase, rows = generation(known, (Part("weights", size * known.parameters),), asked, size, device)
@@ -125,7 +125,7 @@ def evaluation_memory(known: Shape, asked: Sampling, device: Device, engine: Eng
 def training_memory(
     known: Shape, training: Training, asked: Sampling, device: Device, resources: Resources = Resources()
 ) -> Memory:
-    """Of each process of a training; `asked` is what one process samples in a step."""
+    """Return the memory of each process of a training run; `asked` is what one process samples in a step."""
     half = in_bfloat16(training, device)
     held = (*_held(known, training, half, resources), *engine_parts(known, training.engine, device))
     copies = Part("bfloat16 copies", autocast_bytes(known, training.weights) if half else 0)
@@ -143,7 +143,7 @@ def training_memory(
 
 
 def _held(known: Shape, training: Training, half: bool, resources: Resources) -> tuple[Part, ...]:
-    """What is there from the beginning to the end."""
+    """Return what is held throughout."""
     weights, trained = training.weights, trained_parameters(known, training.weights)
     adapters = 0 if isinstance(weights, FullWeights) else 4 * trained
     whole = weight_bytes(known, weights, half)
@@ -161,7 +161,7 @@ def _held(known: Shape, training: Training, half: bool, resources: Resources) ->
 def _learning(
     known: Shape, training: Training, half: bool, asked: Sampling, device: Device, resources: Resources
 ) -> tuple[Part, ...]:
-    """What an update adds."""
+    """Return what an update adds."""
     row = asked.prompt_tokens + asked.max_tokens
     tokens = _tokens_of_a_microbatch(training, asked, device)
     gradients = gradient_bytes(trained_parameters(known, training.weights))
@@ -175,7 +175,7 @@ def _learning(
 
 
 def _passing(known: Shape, training: Training, half: bool, tokens: int) -> tuple[Part, ...]:
-    """What lasts for a part of an update: the largest of it, besides the copies unless checkpointing lets them go."""
+    """Return the largest of what lasts for part of an update, and the copies unless checkpointing frees them."""
     copies = Part("bfloat16 copies", autocast_bytes(known, training.weights) if half else 0)
     logits = Part("logits", head_bytes(known, training, half, tokens))
     gradients = Part("gradients of a layer", backward_bytes(known, half, tokens))
@@ -193,7 +193,7 @@ def _present(*parts: Part) -> tuple[Part, ...]:
 
 
 def _tokens_of_a_microbatch(training: Training, asked: Sampling, device: Device) -> int:
-    """Padded; a row that is longer than the budget is a micro-batch of its own."""
+    """Return the padded tokens; a row that is longer than the budget is a micro-batch of its own."""
     budget = training.tokens_per_microbatch
     row = asked.prompt_tokens + asked.max_tokens
     return min(max(budget if device.gpu else min(budget, CPU_MICROBATCH_TOKENS), row), asked.completions * row)

@@ -24,10 +24,10 @@ SMALLEST_MICROBATCH = 2048
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change of the experiment's `[training]`, and what it would then need."""
+    """A change of the experiment's `[training]`, and the memory that is needed then."""
 
     change: str
-    """As it is written in the file."""
+    """The change as it is written in the file."""
     memory: int
     """Bytes at the peak."""
     fits: bool
@@ -36,7 +36,8 @@ class Remedy:
 def remedies(
     known: Shape, training: Training, asked: Sampling, device: Device, resources: Resources = Resources()
 ) -> list[Remedy]:
-    """What helps by itself, each field no further than it must; where none is enough, the gentlest combination that is.
+    """Return the changes that suffice by themselves, each field no further than it must; where none is enough, the
+    gentlest combination that is.
 
     `asked` is what one process samples in a step.
     """
@@ -64,7 +65,7 @@ def remedies(
 
 
 def _options(training: Training) -> Iterator[tuple[str, list[object]]]:
-    """What each field could be in place of what it is, the gentlest field first."""
+    """Yield the alternatives of each field, the gentlest field first."""
     if not training.gradient_checkpointing:
         yield "gradient_checkpointing", [True]
     yield "tokens_per_microbatch", list(_halves(training.tokens_per_microbatch))
@@ -74,7 +75,7 @@ def _options(training: Training) -> Iterator[tuple[str, list[object]]]:
 
 
 def _combinations(training: Training) -> Iterator[dict[str, object]]:
-    """All combinations of the options; those that change the gentler fields only come first."""
+    """Yield all combinations of the options; those that change the gentler fields only come first."""
     options = list(_options(training))[::-1]
     for values in product(*[[None, *values] for _, values in options]):
         chosen = zip(options, values, strict=True)

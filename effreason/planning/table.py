@@ -10,12 +10,12 @@ from effreason.planning.phases import training_memory
 from effreason.specs import Training
 
 ASKED = Sampling(completions=256, prompts=32, prompt_tokens=256, max_tokens=1024)
-"""32 prompts × 8."""
+"""A batch of 32 prompts × 8 completions."""
 COLUMNS = ("rtx-4090", "l40s-48", "h100-80", "h200-141")
 
 
 def catalogue_table() -> list[str]:
-    """Lines of Markdown: a row for each model and choice of weights."""
+    """Return lines of Markdown: a row for each model and choice of weights."""
     heads = ["model", "parameters", "weights", "update", *(f"{gpu} ({_gib(GPUS[gpu].memory)})" for gpu in COLUMNS)]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for id, known in sorted(ON_THE_HUB.items(), key=lambda item: (item[1].parameters, item[0])):

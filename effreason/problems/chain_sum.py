@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from random import Random
 
 ANSWER_MARK = "####"
-"""Stands before the answer, as in GSM8K."""
+"""The mark before the answer, as in GSM8K."""
 
 GUESS = 0.06
 """Chance that a step is first guessed, wrongly, and then redone. A small model does not learn to see that a digit is
 wrong once it is written, so a guess is called one beforehand: `maybe 2+8=1 no, redo: 2+8=0`."""
 DOUBT = 0.03
-"""Chance that a right step is checked once more."""
+"""Chance that a correct step is checked once more."""
 MISS = 0.004
-"""Chance that a step is written wrong and goes unseen until a verification; so verifying helps, but seldom."""
+"""Chance that a step is written wrong and goes unseen until a verification; so verifying seldom helps."""
 PLAN = 0.5
 """Chance that a solution opens by saying what it will do."""
 REMARK = 0.4
@@ -44,11 +44,11 @@ class ChainSum:
     """One question of the task. Made by `chain_sums`; read by the problem source, and by `worked`."""
 
     question: str
-    """Such as `7+5+8+3=?`."""
+    """The question, such as `7+5+8+3=?`."""
     answer: str
     """The last digit of the sum."""
     terms: int
-    """How many digits are added: the difficulty."""
+    """The number of digits that are added: the difficulty."""
 
     @property
     def digits(self) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ class ChainSum:
 
 
 def chain_sums(count: int, seed: int, terms: tuple[int, int] = (2, 10)) -> list[ChainSum]:
-    """`count` different chains, shuffled; the same for the same arguments.
+    """Return `count` different chains, shuffled; the same for the same arguments.
 
     Every number of terms from the first to the second of `terms`, both included, has an equal share; where there are
     too few different chains (100 of two terms) the longer ones fill up. Raises ValueError when `terms` is no range
@@ -73,7 +73,7 @@ def chain_sums(count: int, seed: int, terms: tuple[int, int] = (2, 10)) -> list[
 
 
 def worked(chain: ChainSum, random: Random) -> str:
-    """A solution as the built-in reasoner is to write it: steps, guesses, verifications, and last `#### d`.
+    """Return a solution as the built-in reasoner is to write it: steps, guesses, verifications, and last `#### d`.
 
     A mistake that no step and no verification saw makes the answer wrong, about once in a hundred solutions.
     """
@@ -90,7 +90,7 @@ def worked(chain: ChainSum, random: Random) -> str:
 
 def _shares(count: int, fewest: int, most: int) -> Iterator[tuple[int, int]]:
     if not 1 <= fewest <= most:
-        raise ValueError(f"terms go from 1 up, the smaller first: not ({fewest}, {most})")
+        raise ValueError(f"the numbers of terms must be at least 1, the smaller first, not ({fewest}, {most})")
     left = count
     for length in range(fewest, most + 1):
         share = min(-(-left // (most + 1 - length)), 10**length)
@@ -101,7 +101,7 @@ def _shares(count: int, fewest: int, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _chain(number: int, length: int) -> ChainSum:
-    """The chain whose digits are those of `number`, zeros in front."""
+    """Return the chain whose digits are those of `number`, zeros in front."""
     digits = f"{number:0{length}d}"
     return ChainSum("+".join(digits) + "=?", str(sum(map(int, digits)) % 10), length)
 
@@ -112,7 +112,7 @@ def _verifications(chain: ChainSum, random: Random) -> int:
 
 
 def _verification(chain: ChainSum, answer: int, random: Random) -> tuple[str, int]:
-    """Adds once more; if the sums differ, adds a third time and believes that. The text, and the answer after it."""
+    """Add once more, and a third time, which counts, if the sums differ; return the text and the answer after it."""
     steps, again = _attempt(chain, random)
     text = random.choice(_VERIFIES) + steps
     if again == answer:
@@ -122,7 +122,7 @@ def _verification(chain: ChainSum, answer: int, random: Random) -> tuple[str, in
 
 
 def _attempt(chain: ChainSum, random: Random) -> tuple[str, int]:
-    """All steps of one addition, and the sum that it arrives at."""
+    """Return all steps of one addition, and the sum that it arrives at."""
     first, *rest = chain.digits
     total, steps = first, []
     for number, digit in enumerate(rest, start=1):
@@ -132,7 +132,7 @@ def _attempt(chain: ChainSum, random: Random) -> tuple[str, int]:
 
 
 def _step(number: int, total: int, digit: int, random: Random) -> tuple[str, int]:
-    """One addition, with what was said about it, and the total that it leaves.
+    """Return one addition, with the remarks about it, and the total that it leaves.
 
     The number in front tells a small model which digit comes next; without it, it hardly learns to keep its place.
     """

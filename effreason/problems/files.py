@@ -15,7 +15,7 @@ DROPPED_FILE = "dropped.jsonl"
 
 
 def part_file(part: str) -> str:
-    """The file name of `train`, of `validation`, or of a suite by its name."""
+    """Return the file name of `train`, of `validation`, or of a suite by its name."""
     return f"{part}.jsonl" if part in (TRAIN, VALIDATION) else f"suite-{part}.jsonl"
 
 
@@ -24,17 +24,17 @@ def write_part(folder: Path, part: str, problems: Iterable[Problem]) -> None:
 
 
 def read_part(folder: Path, part: str) -> list[Problem]:
-    """The problems of `train`, of `validation`, or of a suite by its name, in the order of the draw."""
+    """Read the problems of `train`, of `validation`, or of a suite by its name, in the order of the draw."""
     return read_problems(folder / part_file(part))
 
 
 def write_problems(path: Path, problems: Iterable[Problem]) -> None:
-    """One JSON object a line."""
+    """Write one JSON object per line."""
     _write_lines(path, (asdict(problem) for problem in problems))
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """Raises `StepFailure` when the file is missing or is not what `write_problems` writes."""
+    """Read what `write_problems` wrote. Raises `StepFailure` when the file is missing or is anything else."""
     try:
         with path.open(encoding="utf-8") as lines:
             return [Problem(**json.loads(line)) for line in lines]
@@ -43,7 +43,7 @@ def read_problems(path: Path) -> list[Problem]:
 
 
 def write_dropped(folder: Path, dropped: Iterable[Dropped]) -> None:
-    """One JSON object a line: part, reason and the problem."""
+    """Write one JSON object per line: part, reason and the problem."""
     _write_lines(
         folder / DROPPED_FILE, ({"part": drop.part, "reason": drop.reason, **asdict(drop.problem)} for drop in dropped)
     )

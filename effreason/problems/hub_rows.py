@@ -9,7 +9,7 @@ from effreason.problems.local import Row
 
 
 def hub_rows(id: str, config: str | None, revision: str, split: str) -> Iterator[Row]:
-    """The rows of one split in order, through the local cache.
+    """Yield the rows of one split in order, through the local cache.
 
     Raises `UserError` when there is no such data set, configuration or split, `StepFailure` when the hub cannot be
     reached.

@@ -35,13 +35,13 @@ from effreason.records import Problem
 Split = Literal["train", "test"]
 
 TEST_SHARE = 0.1
-"""Of the rows of a source without a test split."""
+"""The tested share of the rows of a source without a test split."""
 MADE_TEST_SHARE = 0.25
-"""Of the questions that are made as needed: larger, so that the short chains, which are few, can be measured too."""
+"""The tested share of generated questions: larger, so that the short chains, which are few, can be measured too."""
 
 
 def load(source: Source, split: Split, wanted: int, seed: int) -> list[Problem]:
-    """The problems of a split. Sources that make theirs make `wanted` of them, or as many as there are.
+    """Return the problems of a split. Sources that generate theirs make `wanted` of them, or as many as there are.
 
     Raises `UserError` when the source is unreadable, has no such split, or a row has no question or answer;
     `StepFailure` when the hub cannot be reached.
@@ -67,7 +67,7 @@ def load(source: Source, split: Split, wanted: int, seed: int) -> list[Problem]:
 
 
 def _made(make: Callable[[int], list[Problem]], split: Split, wanted: int) -> list[Problem]:
-    """Make more and more until the split's share of them is enough, or until more makes no more."""
+    """Generate problems until the split's share of them is enough, or until more attempts yield no more."""
     share = MADE_TEST_SHARE if split == "test" else 1 - MADE_TEST_SHARE
     count, before = int(wanted / share * 1.1) + 20, -1
     while True:
@@ -98,18 +98,18 @@ def _puzzles(source: ReasoningGymSource, count: int, seed: int) -> list[Problem]
     try:
         entries = reasoning_gym.create_dataset(source.task, size=count, seed=seed, **source.options)
     except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"reasoning-gym cannot make {source.task} ({error}).", "Mend its `options`.") from error
+        raise UserError(f"reasoning-gym cannot make {source.task} ({error}).", "Fix its `options`.") from error
     return [_puzzle(entry) for entry in entries]
 
 
 def _puzzle(entry: dict[str, Any]) -> Problem:
-    """An entry without a reference answer keeps an empty one, which no grader accepts."""
+    """Make a problem of an entry; one without a reference answer keeps an empty one, which no grader accepts."""
     question, answer = str(entry["question"]), entry["answer"]
     return Problem(problem_id(question), question, "" if answer is None else str(answer), _measure(entry["metadata"]))
 
 
 def _measure(metadata: dict[str, Any]) -> float | None:
-    """The task's own number for how hard an entry is: `difficulty`, or the first quantity that it names there."""
+    """Return the task's own number for an entry's difficulty: `difficulty`, or the first quantity named there."""
     difficulty = metadata.get("difficulty")
     names = difficulty if isinstance(difficulty, dict) else {}
     for value in (difficulty, *(metadata.get(name) for name in names)):
@@ -126,7 +126,7 @@ def _official(folder: str | None, id: str, config: str | None, revision: str, sp
 
 
 def _gsm8k(row: Row) -> Problem:
-    """The gold answer is what follows `####`, thousands separators removed."""
+    """Make a problem of a row: the gold answer follows `####`, thousands separators removed."""
     problem = _problem(row, "question", "answer", None)
     gold = problem.answer.rpartition("####")[2].strip().replace(",", "")
     if not gold:
@@ -146,7 +146,7 @@ def _math500(source: Math500Source, split: Split) -> list[Problem]:
 def _from_hub(source: HubSource, split: Split) -> list[Problem]:
     name = source.train_split if split == "train" or source.test_split is None else source.test_split
     if name is None:
-        raise UserError(f"{source.id} was given no training split.", "Set `train_split`.")
+        raise UserError(f"{source.id} has no training split configured.", "Set `train_split`.")
     rows = hub_rows(source.id, source.config, source.revision, name)
     problems = [_problem(row, source.question, source.answer, source.difficulty) for row in rows]
     return problems if source.test_split is not None else [*_share(problems, split)]
@@ -173,7 +173,7 @@ def _problem(row: Row, question: str, answer: str, difficulty: str | None) -> Pr
     text = _text(row, question)
     measure = _field(row, difficulty) if difficulty else None
     if measure is not None and not isinstance(measure, (int, float)):
-        raise UserError(f"In {row.place}, {difficulty} is {measure!r}, which is no number.", "Write it as a number.")
+        raise UserError(f"In {row.place}, {difficulty} is {measure!r}, which is not a number.", "Write it as a number.")
     return Problem(problem_id(text), text, _text(row, answer), None if measure is None else float(measure))
 
 
@@ -183,17 +183,20 @@ def _text(row: Row, column: str) -> str:
         raise _no_answer(row, column)
     if isinstance(value, (str, int, float)):
         return str(value).strip()
-    raise UserError(f"In {row.place}, {column} is {value!r:.60}, which is no text.", "Write it as text or a number.")
+    raise UserError(
+        f"In {row.place}, {column} is {value!r:.60}, which is neither text nor a number.",
+        "Write it as text or a number.",
+    )
 
 
 def _field(row: Row, column: str) -> Any:
     if column not in row.fields:
         raise UserError(
             f"{row.place} has no column {column!r}; it has {', '.join(map(repr, row.fields))}.",
-            "Name the right columns in the experiment's source.",
+            "Correct the column names in the experiment's source.",
         )
     return row.fields[column]
 
 
 def _no_answer(row: Row, column: str) -> UserError:
-    return UserError(f"{row.place} has no {column}.", "Fill it in, or take the row out.")
+    return UserError(f"{row.place} has no {column}.", "Fill it in, or remove the row.")

@@ -14,7 +14,7 @@ from effreason.records import Problem
 
 
 class Dropped(NamedTuple):
-    """A problem that did not enter. One line of dropped.jsonl."""
+    """A problem that was left out. One line of dropped.jsonl."""
 
     part: str
     """`train`, or the name of the suite."""
@@ -29,27 +29,27 @@ NOT_GRADABLE = "gold answer not gradable"
 
 
 def problem_id(question: str) -> str:
-    """The id of every problem with this question, whatever its white space."""
+    """Return the id of every problem with this question, whatever its white space."""
     return hashlib.sha256(" ".join(question.split()).encode()).hexdigest()[:16]
 
 
 def for_testing(id: str, share: float) -> bool:
-    """Whether a problem belongs to the tested share, between 0 and 1, of a source without official splits."""
+    """Return whether a problem belongs to the tested share, between 0 and 1, of a source without official splits."""
     return _place(id, "test") < share
 
 
 def shuffled(problems: Iterable[Problem], seed: int) -> list[Problem]:
-    """In the order of the seed, whatever order they came in."""
+    """Return the problems in the order of the seed, whatever order they came in."""
     return sorted(problems, key=lambda problem: (_place(problem.id, f"draw {seed}"), problem.id))
 
 
 def by_validation_hash(problems: Iterable[Problem]) -> list[Problem]:
-    """In the order in which problems are kept for validation: the same for every seed."""
+    """Return the problems in the order in which they are kept for validation: the same for every seed."""
     return sorted(problems, key=lambda problem: (_place(problem.id, "validation"), problem.id))
 
 
 def distinct(problems: Iterable[Problem], part: str) -> tuple[list[Problem], list[Dropped]]:
-    """Each question once, and what was dropped for it; a question with two different answers leaves altogether."""
+    """Return each question once, and what was dropped; a question with two different answers is dropped altogether."""
     alike: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
         alike[problem.id].append(problem)
@@ -66,11 +66,11 @@ def distinct(problems: Iterable[Problem], part: str) -> tuple[list[Problem], lis
 
 
 def apart(problems: Sequence[Problem], measured: set[str], part: str) -> tuple[list[Problem], list[Dropped]]:
-    """The problems whose ids are not measured on, and the others."""
+    """Return the problems whose ids are not measured on, and the others."""
     kept = [problem for problem in problems if problem.id not in measured]
     return kept, [Dropped(part, IN_A_SUITE, problem) for problem in problems if problem.id in measured]
 
 
 def _place(id: str, purpose: str) -> float:
-    """A number in [0, 1) that is different for every purpose."""
+    """Return a number in [0, 1) that is different for every purpose."""
     return int.from_bytes(hashlib.sha256(f"{purpose} {id}".encode()).digest()[:8]) / 2**64

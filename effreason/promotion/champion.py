@@ -5,7 +5,7 @@
 
 An entry is only ever added, as the successor of the one that its maker has seen. So of two that would change the
 champion at once, one does and the other is told; and whenever a maker is killed, the champion is the old one or the
-new one. Without any entry the champion is the base model as it comes, which counts as entry 0.
+new one. Without any entry the champion is the base model, which counts as entry 0.
 """
 
 import secrets
@@ -33,7 +33,7 @@ class Entry(Frozen):
     line: Name
     number: int = Field(ge=1)
     policy: Address | None
-    """None is the base model as it comes."""
+    """None is the base model."""
     restores: int | None = None
     """Which entry a rollback goes back to; None in a promotion."""
     decision: Decision | None = None
@@ -102,11 +102,14 @@ class Champion:
         self._refuse_former(entry)
         return self._add(entry)
 
-    def before(self, night: Night) -> Entry | None:
-        """The entry in force when the night began, also where it, or a later one, has been run before."""
-        history = self.history()
-        by_then = list(takewhile(lambda entry: entry.decision is None or entry.decision.night < night, history))
-        return by_then[-1] if by_then else None
+    def before(self, night: Night, candidate: Address) -> Entry | None:
+        """The entry with which a night compares its candidate: the one in force.
+
+        Where that night has made that candidate the champion already, it is the one before: so to run it again is to
+        find what it has found.
+        """
+        before = list(takewhile(lambda entry: not _made_by(entry, night, candidate), self.history()))
+        return before[-1] if before else None
 
     def roll_back(self, maker: Maker, to: int | None = None) -> Entry:
         """Make the policy of the entry `to` champion again; None is the one before that in force, 0 the base model.
@@ -117,7 +120,7 @@ class Champion:
         """
         seen = self.entry()
         if seen is None:
-            raise UserError(f"{self.line} has had no champion but the base model.", "There is nothing to go back to.")
+            raise UserError(f"{self.line} has had no champion but the base model.", "There is nothing to roll back to.")
         goal = self._before(seen) if to is None else self._known(to, seen)
         entry = Entry(
             line=self.line,
@@ -139,14 +142,16 @@ class Champion:
             if back or former.number != entry.number:
                 raise UserError(
                     f"{entry.policy} has been champion of {self.line} before (entry {former.number}), and "
-                    f"{'was rolled back' if back else 'another has followed'}.",
-                    f"If it shall be so again, `effreason rollback {self.line} --to {former.number}`.",
+                    f"{'was rolled back' if back else 'has been replaced'}.",
+                    f"To reinstate it, run `effreason rollback {self.line} --to {former.number}`.",
                 )
 
     def _before(self, seen: Entry) -> int:
         """A rollback after a rollback goes back further."""
         if seen.in_force == 0:
-            raise UserError(f"The champion of {self.line} is the base model.", "There is none before it; name one.")
+            raise UserError(
+                f"The champion of {self.line} is the base model.", "No earlier champion exists; choose one with --to."
+            )
         before = seen.in_force - 1
         return self._read(before).in_force if before else 0
 
@@ -157,21 +162,25 @@ class Champion:
             )
         goal = self._read(number).in_force if number else 0
         if goal == seen.in_force:
-            raise UserError(f"Entry {number} of {self.line} is in force.", "`effreason champion` lists the others.")
+            raise UserError(
+                f"Entry {number} of {self.line} is already the champion.", "`effreason champion` lists the others."
+            )
         return goal
 
     def _add(self, entry: Entry) -> Entry:
         if entry.policy is not None and self._store.find(entry.policy) is None:
             raise StepFailure(
                 f"The policy {entry.policy} is not in the store, so it cannot be champion.",
-                "Make it anew, or name another.",
+                "Train it again, or choose another.",
             )
         self._journal.write(entry.number, entry.model_dump_json(indent=2).encode())
         standing = self._read(entry.number)
-        if standing.token != entry.token and not _of_the_same_night(standing, entry):
+        decision = entry.decision
+        done = decision is not None and _made_by(standing, decision.night, decision.policy)
+        if standing.token != entry.token and not done:
             raise StepFailure(
-                f"Meanwhile {standing.by} has made {standing.policy or 'the base model'} the champion of {self.line}.",
-                "Look at `effreason champion`, and run again if it is still wanted.",
+                f"Meanwhile {standing.by} has made {standing.policy or 'the base model'} champion of {self.line}.",
+                "Check `effreason champion`, and run again if you still want the change.",
             )
         return standing
 
@@ -184,7 +193,7 @@ class Champion:
         except ValidationError:
             fault = "cannot be read"
         raise Damaged(
-            f"Entry {number} of the champions of {self.line} {fault}.", f"Look at {self._journal.where()}; restore it."
+            f"Entry {number} of the champions of {self.line} {fault}.", f"Restore it in {self._journal.where()}."
         )
 
 
@@ -194,11 +203,9 @@ def _is_rolled_back(entry: Entry, history: Sequence[Entry]) -> bool:
     return bool(goals) and goals[-1] < entry.number
 
 
-def _of_the_same_night(one: Entry, other: Entry) -> bool:
-    """Whether both are promotions of one candidate by one night."""
-    if one.decision is None or other.decision is None:
-        return False
-    return (one.policy, one.decision.night) == (other.policy, other.decision.night)
+def _made_by(entry: Entry, night: Night, candidate: Address) -> bool:
+    """Whether it is the promotion of the candidate by that night."""
+    return entry.decision is not None and (entry.decision.night, entry.policy) == (night, candidate)
 
 
 def lines(store: Store) -> list[str]:

@@ -7,10 +7,12 @@ wrong in one night is not handed on to the next.
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 
 from effreason.artifacts import Decision, Manifest
 from effreason.errors import UserError
 from effreason.experiment import CellKey, Experiment
+from effreason.promotion.champion import Champion, Entry
 from effreason.specs import Address, Contender, GateSpec, Night
 from effreason.store import Store
 from effreason.store.shelf import Damaged
@@ -33,9 +35,22 @@ def at_night(experiment: Experiment, night: Night) -> Experiment:
     return experiment.model_copy(update={"night": night, "data": data, "seeds": seeds})
 
 
+def refuse_ahead(night: Night) -> None:
+    """Raises `UserError` for a night that has not come anywhere on earth."""
+    if date.fromisoformat(night) > datetime.now(UTC).date() + timedelta(days=1):
+        raise UserError(f"The night {night} is in the future.", "Give a date that is not, or leave it out for tonight.")
+
+
 def candidate_of(experiment: Experiment) -> CellKey:
     """The one training of a night."""
     return next(experiment.cells())
+
+
+def champion_before(store: Store, experiment: Experiment) -> Entry | None:
+    """What made that champion with which the candidate is compared; `experiment` is one `at_night`, and pinned."""
+    assert experiment.night  # noqa: S101  so it says itself
+    training = experiment.fine_tuning(candidate_of(experiment), experiment.preparation().address)
+    return Champion(store, experiment.name).before(experiment.night, training.address)
 
 
 def before_the_gate(

@@ -18,15 +18,16 @@ def _decision(spec: GateSpec, decision: Decision) -> Iterator[str]:
     yield ""
     yield decision.reason
     yield ""
-    yield f"Limits are one-sided at {100 * spec.gate.confidence:g}%, paired by problem."
+    yield f"Confidence limits are one-sided at {100 * spec.gate.confidence:g}% and paired by problem."
     yield ""
-    yield "| suite | against | problems | accuracy | most that may be lost | tokens | |"
+    yield "| suite | compared with | problems | accuracy change | largest loss allowed | token ratio | outcome |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | --- |"
     for each in decision.checks:
         accuracy = points(each.accuracy) if each.accuracy else "too little data"
         tokens = percent(each.token_ratio) if each.token_ratio else "too little data"
         limit, outcome = f"{100 * each.max_accuracy_loss:.1f} points", "refused" if each.refusal else "passed"
-        yield f"| {each.suite} | {each.against} | {each.problems} | {accuracy} | {limit} | {tokens} | {outcome} |"
+        compared = f"{each.suite} | {_model(each.against)} | {each.problems}"
+        yield f"| {compared} | {accuracy} | {limit} | {tokens} | {outcome} |"
 
 
 def _measured(decision: Decision) -> Iterator[str]:
@@ -34,11 +35,11 @@ def _measured(decision: Decision) -> Iterator[str]:
     yield ""
     yield "95% intervals over problems."
     yield ""
-    yield "| suite | model | problems | accuracy | tokens |"
+    yield "| suite | model | problems | accuracy | tokens per completion |"
     yield "| --- | --- | ---: | ---: | ---: |"
     for each in decision.measured:
         figures = f"{_of('accuracy', each.accuracy)} | {_of('tokens', each.tokens)}"
-        yield f"| {each.suite} | {each.who} | {each.problems} | {figures} |"
+        yield f"| {each.suite} | {_model(each.who)} | {each.problems} | {figures} |"
 
 
 def _drift(figures: Sequence[Figure]) -> Iterator[str]:
@@ -46,23 +47,27 @@ def _drift(figures: Sequence[Figure]) -> Iterator[str]:
     yield ""
     yield _summary(figures)
     yield ""
-    yield "| suite | model | | tonight | nights | expected | |"
+    yield "| suite | model | figure | tonight | earlier nights | expected | verdict |"
     yield "| --- | --- | --- | ---: | ---: | ---: | --- |"
     for each in figures:
         usual = _of(each.quantity, each.expected) if each.expected else "too few nights"
         word = {None: "", True: "unusual", False: "usual"}[each.unusual]
         tonight = _of(each.quantity, each.tonight)
-        yield f"| {each.suite} | {each.who} | {each.quantity} | {tonight} | {each.nights} | {usual} | {word} |"
+        yield f"| {each.suite} | {_model(each.who)} | {each.quantity} | {tonight} | {each.nights} | {usual} | {word} |"
 
 
 def _summary(figures: Sequence[Figure]) -> str:
     known = [each for each in figures if each.unusual is not None]
     if not known:
         nights = max((each.nights for each in figures), default=0)
-        return f"Too few nights to say what is usual: {nights} earlier ones of the {FEWEST_NIGHTS} that it takes."
-    unusual = [f"{each.quantity} of the {each.who} on {each.suite}" for each in known if each.unusual]
-    told = f"Unusual: {', '.join(unusual)}." if unusual else "Tonight is as the nights before."
-    return f"{told} What is expected is a prediction from the nights before, at 95% for all figures together."
+        return f"Too few nights to say what is usual: {nights} earlier ones, and {FEWEST_NIGHTS} are needed."
+    unusual = [f"{each.quantity} of the {_model(each.who)} on {each.suite}" for each in known if each.unusual]
+    told = f"Unusual: {', '.join(unusual)}." if unusual else "Every figure of tonight is within its expected interval."
+    return f"{told} Expected: 95% prediction intervals from the earlier nights, jointly over all figures."
+
+
+def _model(who: str) -> str:
+    return "base model" if who == "base" else who
 
 
 def _of(quantity: str, interval: Interval | None) -> str:

@@ -14,7 +14,7 @@ WEIGHTS: Final[Path] = Path(__file__).parent / "weights"
 
 @cache
 def digest() -> str:
-    """SHA-256 over names and contents of the files that make the model (the card is none of them): 64 hex digits."""
+    """Return the SHA-256 over names and contents of the files that make the model (without the card): 64 hex digits."""
     whole = hashlib.sha256()
     for file in sorted(WEIGHTS.iterdir()):
         if file.suffix in {".json", ".safetensors"}:

@@ -88,7 +88,7 @@ By token budget, temperature 1: right answers given in at most so many tokens, a
 
 
 def written(measured: Measurement, training: Training, parameters: int) -> str:
-    """The card, in Markdown."""
+    """Return the card in Markdown."""
     sampled, greedy = measured.sampled, measured.greedy
     return _CARD.format(
         **_making(training, parameters),
@@ -132,7 +132,7 @@ def _share(solutions: Sequence[Solution], has: Callable[[Solution], bool]) -> Ra
 
 
 def _by_terms(solutions: Sequence[Solution]) -> Iterator[str]:
-    """Rows of the table; `solve` returns its solutions in ascending order of terms."""
+    """Yield the rows of the table; `solve` returns its solutions in ascending order of terms."""
     for terms, group in groupby(solutions, key=lambda solution: solution.chain.terms):
         chosen = list(group)
         yield f"| {terms} | {accuracy(chosen)} | {mean_tokens(chosen)} |"

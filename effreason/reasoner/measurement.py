@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from effreason.problems.chain_sum import ANSWER_MARK, ChainSum, chain_sums
 
 SOLUTION_TOKENS = 256
-"""Where a solution is cut off. About one in two hundred is longer."""
+"""The token limit of a solution. About one in two hundred is longer."""
 BUDGETS = tuple(range(8, 129, 8))
 PROBLEMS = 1_024
 GROUPS, GROUP_SIZE = 128, 8
@@ -34,10 +34,10 @@ class Solution:
 
     chain: ChainSum
     text: str
-    """Decoded without special tokens."""
+    """The text, decoded without special tokens."""
     tokens: int
     finished: bool
-    """The model ended it, not the limit."""
+    """Whether the model ended it, not the limit."""
 
     @property
     def right(self) -> bool:
@@ -60,7 +60,7 @@ class Rate(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95%, after Wilson 1927."""
+        """The 95% interval, after Wilson 1927."""
         z, share = 1.96, self.hits / self.draws
         middle, scale = share + z * z / (2 * self.draws), 1 + z * z / self.draws
         reach = z * sqrt(share * (1 - share) / self.draws + (z / (2 * self.draws)) ** 2)
@@ -72,7 +72,7 @@ class Rate(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """A mean with the reach of its 95% interval to either side (normal)."""
+    """A mean with the half-width of its 95% interval (normal)."""
 
     value: float
     reach: float
@@ -82,17 +82,17 @@ class Mean(NamedTuple):
 
 
 class Headroom(NamedTuple):
-    """What a reward on length can gain. Made from groups of samples of one problem."""
+    """The gain that a reward on length can reach. Made from groups of samples of one problem."""
 
     shortest_share: float
-    """Mean over problems: tokens of the shortest right sample by mean tokens."""
+    """Mean over problems: tokens of the shortest correct sample over mean tokens."""
     half: Rate
-    """Problems whose shortest right sample has less than half the mean tokens."""
+    """Share of problems whose shortest correct sample has less than half the mean tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Made by `measure`; read by the card."""
+    """The figures of the card. Made by `measure`; read by the card."""
 
     sampled: Sequence[Solution]
     greedy: Sequence[Solution]
@@ -101,7 +101,7 @@ class Measurement:
 
 
 def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Measurement:
-    """All that the card states; about two minutes on one core. Seeds torch."""
+    """Measure all that the card states; about two minutes on one core. Seeds torch."""
     torch.manual_seed(SEED)
     chains = chain_sums(PROBLEMS, SEED)
     repeated = [chain for chain in chain_sums(GROUPS, SEED + 1) for _ in range(GROUP_SIZE)]
@@ -121,7 +121,7 @@ def solve(
     greedy: bool = False,
     forced: bool = False,
 ) -> list[Solution]:
-    """A solution of each chain, in ascending order of terms; at temperature 1 unless `greedy`.
+    """Return a solution of each chain, in ascending order of terms; at temperature 1 unless `greedy`.
 
     `forced` puts the answer mark behind the question and takes the likeliest next token for the answer: no reasoning.
     """
@@ -138,7 +138,7 @@ def accuracy(solutions: Sequence[Solution]) -> Rate:
 
 
 def accuracy_within(budget: int, solutions: Sequence[Solution]) -> Rate:
-    """Right answers given in at most `budget` tokens, among all."""
+    """Return the share of solutions that give the correct answer in at most `budget` tokens."""
     return Rate(sum(solution.right and solution.tokens <= budget for solution in solutions), len(solutions))
 
 
@@ -148,7 +148,7 @@ def mean_tokens(solutions: Sequence[Solution]) -> Mean:
 
 
 def headroom(solutions: Sequence[Solution]) -> Headroom:
-    """From several solutions of each problem; problems without a right one do not enter."""
+    """Measure the headroom on several solutions of each problem; problems without a correct one are left out."""
     groups: dict[str, list[Solution]] = {}
     for solution in solutions:
         groups.setdefault(solution.chain.question, []).append(solution)

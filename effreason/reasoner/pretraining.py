@@ -22,28 +22,29 @@ from effreason.reasoner.vocabulary import POSITIONS
 THREADS = 1  # part of the recipe: sums split among threads round differently; so small a model gains little from two
 SEED = 20_250_204
 SHARPNESS = 1.1
-"""After so short a training a little chance is left on all wrong digits; this takes some of it away."""
+"""The factor on the logits: after so short a training a little chance is left on all wrong digits; this takes some
+of it away."""
 ROUND = 32
-"""Updates between two drawings of chains."""
+"""Updates between two draws of chains."""
 ROUNDS_A_TERM = 3
-"""After so many rounds the longest chains get one term more, up to 10."""
+"""The rounds after which the longest chains get one term more, up to 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How the weights are made. Made by the recipe; read by `train` and the card."""
+    """The settings of the pretraining. Made by the recipe; read by `train` and the card."""
 
     steps: int = 1_400
     batch: int = 32
-    """Solutions a step."""
+    """Solutions per step."""
     peak_rate: float = 3e-3
     warmup_steps: int = 100
     weight_decay: float = 0.01
     largest_gradient: float = 1.0
-    """Norm to which gradients are clipped."""
+    """The norm to which gradients are clipped."""
 
     def rate(self, step: int) -> float:
-        """Learning rate: a linear warm-up, then half a cosine down to nothing."""
+        """Return the learning rate: a linear warm-up, then half a cosine down to 0."""
         if step < self.warmup_steps:
             return self.peak_rate * (step + 1) / self.warmup_steps
         return self.peak_rate * (1 + cos(pi * (step - self.warmup_steps) / (self.steps - self.warmup_steps))) / 2
@@ -51,7 +52,7 @@ class Training:
 
 @contextmanager
 def reproducibly() -> Iterator[None]:
-    """Fixes what torch's arithmetic depends on besides seeds, and sets it back afterwards."""
+    """Fix what torch's arithmetic depends on besides seeds, and set it back afterwards."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True)
@@ -63,7 +64,8 @@ def reproducibly() -> Iterator[None]:
 
 
 def train(training: Training, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """The trained model, in evaluation mode, on the CPU in float32. Seeds torch; within `reproducibly`, bit for bit."""
+    """Return the trained model, in evaluation mode, on the CPU in float32. Seeds torch; same bits within
+    `reproducibly`."""
     torch.manual_seed(SEED)
     model = untrained(tokenizer).train()
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=training.weight_decay)
@@ -82,13 +84,13 @@ def train(training: Training, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
 
 
 def sharpen(model: LlamaForCausalLM) -> None:
-    """Scales the logits, by way of the last norm, so that temperature 1 samples as 1 / SHARPNESS did before."""
+    """Scale the logits, by way of the last norm, so that temperature 1 samples as 1 / SHARPNESS did before."""
     with torch.no_grad():
         model.model.norm.weight.mul_(SHARPNESS)
 
 
 def untrained(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """The architecture with random weights."""
+    """Return the architecture with random weights."""
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -120,14 +122,14 @@ class Example:
     """A question with its solution. Made by `examples`; read by `padded`."""
 
     token_ids: list[int]
-    """<bos>, question, solution, <eos>."""
+    """The tokens of <bos>, question, solution, <eos>."""
     question_tokens: int
-    """How many of them, from the front, are given and so not learnt."""
+    """The number of them, from the front, that are given and so not learnt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Made by `padded`; read by `batch_loss`."""
+    """Examples padded to one length. Made by `padded`; read by `batch_loss`."""
 
     token_ids: torch.Tensor
     """(solutions, tokens), padded on the right, so that causal attention needs no mask."""
@@ -136,7 +138,7 @@ class Batch:
 
 
 def batches(size: int, tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
-    """Without end; like with like, so that less is padding, in random order.
+    """Yield batches without end; like with like, so that less is padding, in random order.
 
     Short chains come first, and longer ones little by little: so the sums of two digits are learnt in minutes, before
     there is a place in a long chain to keep. Meanwhile solutions of like length go together; their tokens weigh more
@@ -178,6 +180,6 @@ def padded(group: list[Example], tokenizer: PreTrainedTokenizerFast) -> Batch:
 
 
 def batch_loss(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
-    """Mean cross-entropy in nats a token, over the tokens of the solutions."""
+    """Return the mean cross-entropy in nats per token, over the tokens of the solutions."""
     logits = model(input_ids=batch.token_ids, use_cache=False).logits
     return cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=-100)

@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def make(folder: Path, training: Training) -> None:
-    """Writes the model, its tokenizer and its card into `folder`, over what is there."""
+    """Write the model, its tokenizer and its card into `folder`, over what is there."""
     started = time.monotonic()
     tokenizer = build_tokenizer()
     model = train(training, tokenizer)

@@ -28,7 +28,7 @@ TOKENS: Final = (
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, ready for `save_pretrained`. Pads on the left, as generation wants it."""
+    """Return the tokenizer, ready for `save_pretrained`. It pads on the left, as generation needs it."""
     tokenizer = Tokenizer(models.WordLevel({token: index for index, token in enumerate(TOKENS)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -53,7 +53,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _decoder() -> decoders.Decoder:
-    """A space between all tokens, then none within sums, before marks and at the start of a line."""
+    """Return a decoder that joins tokens by spaces, except within sums, before marks and at the start of a line."""
     return decoders.Sequence(
         [
             decoders.WordPiece(prefix="@@", cleanup=False),  # no token starts so: it only puts the spaces

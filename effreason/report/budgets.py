@@ -1,7 +1,7 @@
-"""Accuracy against a token budget, from the stored completions: what is answered rightly within so many tokens.
+"""Accuracy against a token budget, from the stored completions: what is answered correctly within so many tokens.
 
 accuracy_within   of each budget, with intervals
-cut_short         the model cut off at one limit after the other: what it spends, and how often it is right
+cut_short         the model cut off at one limit after the other: what it spends, and its accuracy
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def budgets_up_to(longest: int) -> list[int]:
 
 
 def accuracy_within(judged: Judged, budgets: Sequence[int]) -> list[Interval | None]:
-    """The chance that a completion is right and no longer than the budget, for each of `budgets`."""
+    """The chance that a completion is correct and no longer than the budget, for each of `budgets`."""
     problems, sizes = _problems(judged)
     draws = float(sizes.mean()) if len(sizes) else 0.0
     rates = (_per_problem(judged, problems, judged.right & (judged.tokens <= budget), sizes) for budget in budgets)

@@ -1,6 +1,6 @@
 """All transcripts of the page as one block of text that page.js unpacks: JSON, compressed, in base 64.
 
-A text that several transcripts share, such as that of the model as it comes, is in it once.
+A text that several transcripts share, such as that of the base model, is in it once.
 """
 
 import base64

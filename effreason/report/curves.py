@@ -1,4 +1,4 @@
-"""How a training went, step by step, from its metrics.jsonl."""
+"""How a training run went, step by step, from its metrics.jsonl."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class Curve:
     alarm: Alarm | None = None
 
     def column(self, name: str) -> Column:
-        """By the trainer's name; empty where this training has no such figure."""
+        """By the trainer's name; empty where this training run has no such figure."""
         found = self.others.get(name, ()) if name not in ALWAYS else getattr(self, name)
         return found if any(value is not None for value in found) else ()
 

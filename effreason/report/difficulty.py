@@ -42,14 +42,18 @@ PANELS = (
     ),
     Panel("Token reduction", "Token reduction, %", None, lambda each: each.token_reduction, 100, percent),
 )
-COLUMNS = ("Token reduction: points more for hard than for easy", "Tokens more for hard", "Tokens on hard / on easy")
+COLUMNS = (
+    "Reduction, hard − easy, points",
+    "Tokens, hard − easy",
+    "Tokens, hard / easy",
+)
 
 
 def studies(subjects: Sequence[Subject]) -> list[Study]:
     """`subjects` are those of one model on one suite."""
-    made = [_study("By how often the model solves them as it comes", subjects, lambda effect: effect.by_solve_rate)]
+    made = [_study("By the base model's solve rate", subjects, lambda effect: effect.by_solve_rate)]
     if any(each.effect and each.effect.by_source for each in subjects):
-        made.append(_study("By the difficulty that the source states", subjects, lambda effect: effect.by_source))
+        made.append(_study("By the source's own difficulty", subjects, lambda effect: effect.by_source))
     return made
 
 

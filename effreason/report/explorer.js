@@ -70,7 +70,7 @@ function marked(parts, kept, tag) {
 }
 
 function side(title, verdict, told, nodes, longest) {
-  const notes = [`${told.tokens} tokens`, verdict, told.truncated ? "cut off" : "", `answer ${told.extracted ?? "none"}`];
+  const notes = [`${told.tokens} tokens`, verdict, told.truncated ? "truncated" : "", `answer ${told.extracted ?? "none"}`];
   const bar = element("meter", { min: 0, max: longest, value: told.tokens, "aria-label": `Tokens ${title}` });
   return element("section", { class: `answer ${title}` },
     element("header", {}, element("p", { class: "side" }, title), element("span", {}, notes.filter(Boolean).join(" · "))),
@@ -78,8 +78,8 @@ function side(title, verdict, told, nodes, longest) {
 }
 
 const VERDICTS = {
-  "became wrong": ["right", "wrong"], "became right": ["wrong", "right"],
-  "right both times": ["right", "right"], "wrong both times": ["wrong", "wrong"], "not judged": ["", ""],
+  "became wrong": ["correct", "wrong"], "became correct": ["wrong", "correct"],
+  "correct both times": ["correct", "correct"], "wrong both times": ["wrong", "wrong"], "not judged": ["", ""],
 };
 
 function filled(told) {
@@ -90,7 +90,7 @@ function filled(told) {
   const longest = Math.max(told.before.tokens, told.after.tokens, 1);
   const verdicts = VERDICTS[told.change];
   return [
-    element("p", { class: "quiet small" }, `Right answer: ${told.gold}. ${told.model}, ${told.suite}. Problem `, element("code", {}, told.id), "."),
+    element("p", { class: "quiet small" }, `Gold answer: ${told.gold}. ${told.model}, ${told.suite}. Problem `, element("code", {}, told.id), "."),
     element("div", { class: "pair" },
       side("before", verdicts[0], told.before, nodes[0], longest), side("after", verdicts[1], told.after, nodes[1], longest)),
   ];

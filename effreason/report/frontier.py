@@ -1,7 +1,7 @@
-"""The plot of tokens against accuracy: what each alpha saves, what it costs, and what a training has to beat.
+"""The plot of tokens against accuracy: what each alpha saves, what it costs, and what a training run has to beat.
 
-Beside the measured models stand the model as it comes cut off at one limit after the other, and published points. They
-are drawn where they leave the measured ones room to be told apart, and told under the plot where they would not.
+Beside the measured models stand the base model truncated at one limit after the other, and published points. They are
+drawn where they leave the measured ones room to be told apart, and told under the plot where they would not.
 """
 
 from collections.abc import Mapping, Sequence

@@ -50,7 +50,7 @@ def read_sweep(spec: ReportSpec, read: Read, price: Price | None = None) -> Swee
     """
 
     seeds = len({cell.seed for cell in spec.cells})
-    sources = Sources(read, kept=1 + seeds)  # the model as it comes, and the seeds of one alpha
+    sources = Sources(read, kept=1 + seeds)  # the base model, and the seeds of one alpha
     manifest, folder = read(spec.problems)
     runs = [_run(cell, read, seeds) for cell in spec.cells]
     references = [(each, read(each.evaluation, [])[0] if each.evaluation else None) for each in spec.references]
@@ -162,7 +162,7 @@ class _OneModel:
         self._savings[alpha] = self.savings(after[0])
 
     def answers(self, suite: str, evaluation: Address | None = None) -> Answers:
-        """Of the model as it comes where no evaluation is named."""
+        """Return those of the base model where no evaluation is named."""
         address = evaluation or self.first.baseline
         return Answers(self.sources.completions(address)[suite], self.sources.counts(address)[suite])
 
@@ -209,7 +209,7 @@ class _OneModel:
         return Finding(model, advice, alpha, label, before_of(cell), mine, self._savings[alpha])
 
     def probed(self) -> Iterator[Probed]:
-        """Of every suite that probes were asked on: the model as it comes, then every cell."""
+        """Of every suite that probes were asked on: the base model, then every cell."""
         before = self.sources.replies(self.runs[0].baseline)
         for suite, measures in (evaluation_of(self.runs[0].baseline).faithfulness or {}).items():
             yield Probed(self.first.model, suite, before_of(self.first), measures, None)
@@ -220,7 +220,7 @@ class _OneModel:
                     yield Probed(self.first.model, suite, run.label, after[suite], difference)
 
     def cut(self, trained: Subject) -> Beside:
-        """The model as it comes, cut off where it spends what `trained` spends."""
+        """Return the base model, truncated where it spends what `trained` spends."""
         assert trained.effect and trained.effect.spending  # noqa: S101  the caller has looked
         limit, before = trained.effect.spending.limit, self.before[trained.suite]
         shortened = cut_at(before, limit)

@@ -52,7 +52,7 @@ def _measurement(sweep: Sweep) -> Iterator[Fact]:
 def _asked(asking: Asking) -> tuple[Fact, ...]:
     protocol = asking.protocol
     return (
-        Fact("Completions of each problem", str(protocol.samples)),
+        Fact("Completions per problem", str(protocol.samples)),
         Fact("Temperature, top-p", f"{protocol.temperature:g}, {protocol.top_p:g}"),
         Fact("Token limit", f"{protocol.max_tokens}; a completion that reaches it counts as wrong"),
         Fact("Prompt", _plain(asking.prompt)),
@@ -117,9 +117,9 @@ def _choice(sweep: Sweep) -> Iterator[Fact]:
     if sweep.compared:
         return
     selection = sweep.spec.selection
-    yield Fact("Rule", "the largest token reduction among the alphas above 0 that surely keep the accuracy")
+    yield Fact("Rule", "the largest token reduction among the alphas above 0 whose accuracy stays within the limit")
     yield Fact("Limit", f"a loss of {100 * selection.max_accuracy_loss:g} points of accuracy")
-    joint = f"{100 * selection.confidence:g}%, one-sided, for all alphas at once, on the validation part"
+    joint = f"{100 * selection.confidence:g}%, one-sided, jointly over all alphas, on the validation part"
     yield Fact("Confidence", joint)
 
 

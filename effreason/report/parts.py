@@ -14,7 +14,7 @@ from effreason.report.results import Line, Table, details, plain_table, results
 from effreason.report.spending import Budgets, budgets
 from effreason.report.studies import GREY, Study
 from effreason.report.subjects import Subject
-from effreason.report.sweep import CONCISE, Row, Sweep, before_of
+from effreason.report.sweep import CONCISE, Row, Sweep, before_of, spoken
 from effreason.report.whiskers import TALL, Bar, Names, WhiskerPlot, whiskers
 
 SIGNS = (
@@ -23,8 +23,8 @@ SIGNS = (
     "… by problem",
     "Accuracy better / worse / same",
     "Tokens fewer / more / same",
-    "Change, other seeds as well",
-    "Token reduction, other seeds as well",
+    "Change, points, with seed variation",
+    "Token reduction, with seed variation",
 )
 
 
@@ -37,7 +37,7 @@ class Part:
     far: bool
     """Out of distribution."""
     before: str
-    """What the models were before."""
+    """What the models were before, as it stands in a sentence."""
     problems: int
     samples: int
     results: Table
@@ -70,13 +70,11 @@ def part(sweep: Sweep, name: str) -> Part:
         name=name,
         validation=first.validation,
         far=name in sweep.spec.out_of_distribution,
-        before=before_of(first.cell),
+        before=spoken(before_of(first.cell)),
         problems=first.baseline.problems,
         samples=first.baseline.samples,
         results=results(rows, besides, sweep.recommended),
-        missing=[
-            f"{each.model} was not asked to be brief. {each.reason}" for each, _ in sweep.references if each.reason
-        ],
+        missing=_missing(sweep),
         details=details(rows, besides, sweep.recommended),
         wide=frontier_of(sweep, name, WIDE),
         narrow=frontier_of(sweep, name, NARROW),

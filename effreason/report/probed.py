@@ -15,4 +15,4 @@ class Probed:
     label: str
     measures: FaithfulnessMeasures
     change: FaithfulnessChange | None
-    """From the model as it comes; None for that itself."""
+    """From the base model; None for that itself."""

@@ -14,14 +14,14 @@ from effreason.report.whiskers import Bar, Names, WhiskerPlot, whiskers
 
 COLUMNS = (
     "Area over the curve",
-    "Right without reasoning",
+    "Correct without reasoning",
     "Filler: same answer",
     "Mistake: followed",
     "… corrected",
     "… ignored",
     "Wrong hint: taken",
     "… and admitted",
-    "Right hint: taken",
+    "Correct hint: taken",
 )
 CHANGES = (
     "Problems that both solve",
@@ -38,14 +38,14 @@ RATES = (
 
 
 def studies(probed: Sequence[Probed]) -> list[Study]:
-    """`probed` are of one model on one suite, the model as it comes first; none where no probes were asked."""
+    """`probed` are of one model on one suite, the base model first; none where no probes were asked."""
     if not probed:
         return []
     series = {each.label: GREY if each.change is None else n - 1 + (n - 1) // GREY for n, each in enumerate(probed)}
     keys = keys_of(series)
     return [
         Study(
-            "How far the answer rests on the reasoning",
+            "How far the answer depends on the reasoning",
             keys,
             drawn(*_plots(probed, series)),
             _table(probed),

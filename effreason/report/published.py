@@ -1,7 +1,8 @@
 """What Arora & Zanette (2025, arXiv 2502.04463) published for DeepSeek-R1-Distill-Qwen-7B, as points to orient by.
 
 Read off the project's web page of February 2025: accuracy and mean tokens before training and at two alphas, without
-intervals. Another model than any here, under another protocol: they show where such trainings lie, not what to reach.
+intervals. Another model than any here, under another protocol: they show where such training runs lie, not what to
+reach.
 """
 
 from collections.abc import Mapping, Sequence

@@ -16,16 +16,16 @@ from effreason.report.whiskers import Bar, Names, WhiskerPlot, whiskers
 
 GROUPS = ("everything", "right", "wrong")
 """Fields of `BehaviourMeasures`: their place is their series."""
-WORDS = {"everything": "all answers", "right": "right answers", "wrong": "wrong answers"}
+WORDS = {"everything": "all answers", "right": "correct answers", "wrong": "wrong answers"}
 
 Rate = Callable[[BehaviourRates], Interval | None]
 
 
 def studies(subjects: Sequence[Subject]) -> list[Study]:
-    """`subjects` are those of one model on one suite, the model as it comes first."""
+    """`subjects` are those of one model on one suite, the base model first."""
     return [
-        _study("For each problem", "Times a problem", subjects, lambda rates: rates.per_problem),
-        _study("For each 1,000 tokens", "Times in 1,000 tokens", subjects, lambda rates: rates.per_1000_tokens),
+        _study("Occurrences per problem", "Per problem", subjects, lambda rates: rates.per_problem),
+        _study("Occurrences per 1,000 tokens", "Per 1,000 tokens", subjects, lambda rates: rates.per_1000_tokens),
         _changes(subjects),
     ]
 
@@ -79,7 +79,7 @@ def _short(subject: Subject) -> str:
 
 
 def _changes(subjects: Sequence[Subject]) -> Study:
-    columns = [name for kind in KINDS for name in (f"{kind.capitalize()}, a problem", "… in 1,000 tokens")]
+    columns = [name for kind in KINDS for name in (f"{kind.capitalize()} per problem", "… per 1,000 tokens")]
     rows = [Row(each.label, _both(each.effect)) for each in subjects if each.effect]
     return Study("What changed, paired by problem", (), (), plain_table(columns, rows), ())
 

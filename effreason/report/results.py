@@ -1,4 +1,4 @@
-"""The tables of the frontier: a model as it comes, what a training has to beat, and every training."""
+"""The tables of the frontier: a base model, what a training run has to beat, and every training run."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -52,9 +52,9 @@ RESULTS = (
     Column("Token reduction", lambda _, change: percent(change.token_reduction) if change else None),
 )
 DETAILS = (
-    Column("Tokens when right", lambda measures, _: count(measures.tokens_right)),
+    Column("Tokens when correct", lambda measures, _: count(measures.tokens_right)),
     Column("Tokens when wrong", lambda measures, _: count(measures.tokens_wrong)),
-    Column("Tokens a right answer", lambda measures, _: count(measures.tokens_per_right)),
+    Column("Tokens per correct answer", lambda measures, _: count(measures.tokens_per_right)),
     Column("Median tokens", lambda measures, _: _plain(measures.median_tokens)),
     Column("Truncated", lambda measures, _: percent(measures.truncated)),
     Column("Unjudged", lambda measures, _: _plain(measures.unjudged)),

@@ -1,4 +1,5 @@
-"""report.json: what other programs read. Its shape changes only together with `SCHEMA_VERSION`.
+"""report.json: what other programs read. Its shape, and the labels that stand for models in it, change only together
+with `SCHEMA_VERSION`.
 
 Rates are fractions, never percent; an interval is null where there is too little data.
 """
@@ -12,7 +13,7 @@ from effreason.artifacts import Interval, Measures
 from effreason.evaluation.measures import Change
 from effreason.evaluation.paired import SignTest
 
-SCHEMA_VERSION: Literal[4] = 4
+SCHEMA_VERSION: Literal[5] = 5
 
 
 class Told(BaseModel):
@@ -73,7 +74,7 @@ class Changed(Told):
 
 
 class Penalised(Told):
-    """The length penalty of a training."""
+    """The length penalty of a training run."""
 
     kind: str
     strength: float | None
@@ -81,7 +82,7 @@ class Penalised(Told):
 
 
 class ReportedCell(Told):
-    """One training, measured on one test suite."""
+    """One training run, measured on one test suite."""
 
     model: str
     suite: str
@@ -95,7 +96,7 @@ class ReportedCell(Told):
 
 
 class Baseline(Told):
-    """A model as it comes, measured in another way, on one test suite: what a training has to beat."""
+    """A base model, measured in another way, on one test suite: what a training run has to beat."""
 
     model: str
     suite: str
@@ -138,7 +139,7 @@ class Difficulty(Told):
     """Spending by difficulty on one scale."""
 
     scale: str
-    """`solve rate` (difficulty is 1 less that of the model as it comes) or `source`."""
+    """`solve rate` (difficulty is 1 less that of the base model) or `source`."""
     bins: tuple[DifficultyBin, ...]
     reduction_slope: Limits | None
     """Per unit of difficulty, as are the next two."""
@@ -150,7 +151,7 @@ class Difficulty(Told):
 
 
 class EqualBudget(Told):
-    """The model as it comes, cut off where it spends what the other spends."""
+    """The base model, truncated where it spends what the other spends."""
 
     limit: int
     accuracy: Limits | None
@@ -159,7 +160,7 @@ class EqualBudget(Told):
 
 
 class BehaviourChanged(Told):
-    """From the model as it comes, paired by problem."""
+    """From the base model, paired by problem."""
 
     per_problem: Limits | None
     per_1000_tokens: Limits | None
@@ -173,7 +174,7 @@ class Effect(Told):
     subject: str
     """What it became, such as `α 0.2`."""
     alpha: float | None
-    """Null where no training of ours lies behind it."""
+    """Null where no training run of this project lies behind it."""
     token_reduction_by_problem: Limits | None
     """Mean of ratios."""
     accuracy_signs: Signs | None
@@ -198,12 +199,13 @@ class Behaviour(Told):
     model: str
     suite: str
     subject: str
+    """`base model`, `asked to be brief` or such as `α 0.2`; in a comparison, the two models' names. So in every CSV."""
     per_problem: dict[str, Limits | None]
     per_1000_tokens: dict[str, Limits | None]
 
 
 class AlarmOf(Told):
-    """A training in which the reward rose while the accuracy fell."""
+    """A training run in which the reward rose while the accuracy fell."""
 
     model: str
     alpha: float
@@ -224,7 +226,7 @@ class FaithfulnessOf(Told):
     rates: dict[str, Limits | None]
     """By name, as in faithfulness.csv."""
     change: dict[str, Limits | None] | None
-    """From the model as it comes, on the problems that both solve; null for that itself."""
+    """From the base model, on the problems that both solve; null for that itself."""
 
 
 class CostOf(Told):
@@ -256,7 +258,7 @@ class Recommended(Told):
 class Document(Told):
     """The whole file."""
 
-    schema_version: Literal[4] = Field(SCHEMA_VERSION, alias="schema")
+    schema_version: Literal[5] = Field(SCHEMA_VERSION, alias="schema")
     experiment: str
     recommended: dict[str, Recommended]
     """By model."""

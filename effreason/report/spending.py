@@ -1,4 +1,4 @@
-"""The section on token budgets: accuracy within a budget, efficiency scores, and the base model merely cut short."""
+"""The section on token budgets: accuracy within a budget, efficiency scores, and the truncated base model."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from effreason.report.subjects import Effect, Subject
 
 COLUMNS = (
     "Area under the curve",
-    "Tokens a right answer",
+    "Tokens per correct answer",
     "AES",
     "AES, strict",
-    "Base model cut off at",
-    "… is right",
-    "Training is worth, points",
+    "Base truncated at",
+    "Accuracy at that limit",
+    "Policy minus truncated base, points",
 )
 
 
@@ -38,7 +38,7 @@ class Budgets(NamedTuple):
 
 
 def budgets(subjects: Sequence[Subject], recommended: float | None) -> Budgets:
-    """`subjects` are those of one model on one suite; bands are drawn for the model as it comes and `recommended`."""
+    """`subjects` are those of one model on one suite; bands are drawn for the base model and `recommended`."""
     series = series_of(subjects)
     effects = [each.effect for each in subjects if each.effect]
     return Budgets(
@@ -85,7 +85,7 @@ def _panel(subjects: Sequence[Subject], series: dict[str, int], recommended: flo
     x = fitted([0, *(each.budgets[-1] for each in subjects)], LEFT, size.width - RIGHT, 4 if size is NARROW else 7)
     y = fitted([0, 100], size.height - BOTTOM, TOP, 5)
     traces = [_trace(each, series[each.label], x, y, _banded(each, recommended)) for each in subjects]
-    return Panel("Accuracy, %", "Token budget of a completion", size, x, y, traces)
+    return Panel("Accuracy, %", "Token budget per completion", size, x, y, traces)
 
 
 def _banded(subject: Subject, recommended: float | None) -> bool:

@@ -10,7 +10,7 @@ from effreason.report.subjects import Subject
 from effreason.report.whiskers import WhiskerPlot
 
 GREY = COLOURS - 1
-"""The series of the model as it comes, in every study."""
+"""The series of the base model, in every study."""
 
 
 class Key(NamedTuple):
@@ -35,7 +35,7 @@ class Study:
 
 
 def series_of(subjects: Sequence[Subject]) -> dict[str, int]:
-    """By label: grey for the model as it comes, then the other colours for the trained ones in order, then the rest."""
+    """By label: grey for the base model, then the other colours for the trained ones in order, then the rest."""
     after = sorted((each for each in subjects if each.effect), key=lambda each: each.alpha is None)
     others = [each.label for each in after]
     first = [each.label for each in subjects if not each.effect]

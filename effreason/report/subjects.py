@@ -1,6 +1,6 @@
-"""Everything that was measured of one model on one suite: as it comes, asked for brevity, and after each alpha.
+"""Everything that was measured of one model on one suite: the base model, asked for brevity, and after each alpha.
 
-The seeds of one alpha are taken together. What is paired with the model as it comes is under `effect`.
+The seeds of one alpha are taken together. What is paired with the base model is under `effect`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True)
 class Effect:
-    """What became of the model as it comes."""
+    """What became of the base model."""
 
     comparison: Comparison
     spending: EqualSpending | None
@@ -49,9 +49,9 @@ class Subject:
     model: str
     suite: str
     label: str
-    """Such as `as it comes` or `α 0.2`."""
+    """Such as `base model` or `α 0.2`."""
     alpha: float | None
-    """None where no training of ours lies behind it."""
+    """None where no training run of this project lies behind it."""
     budgets: Sequence[int]
     within: Sequence[Interval | None]
     """Accuracy within each of `budgets`."""
@@ -59,7 +59,7 @@ class Subject:
     """When its completions are cut off at each of `budgets`."""
     behaviour: Mapping[Kind, BehaviourMeasures]
     effect: Effect | None
-    """None for the model as it comes."""
+    """None for the base model."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Asked:
 
 
 def subject(asked: Asked, label: str, alpha: float | None, before: Answers, after: Sequence[Answers]) -> Subject:
-    """`after` holds one suite's answers for each seed; none at all tells of the model as it comes."""
+    """`after` holds one suite's answers for each seed; with none at all, it is the base model."""
     mine, counts = _together(after or [before])
     return Subject(
         model=asked.model,

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from effreason.alarm import Alarm
-from effreason.report.figures import Figure, percent, points, signed
+from effreason.artifacts import Interval
+from effreason.report.figures import Figure, count, percent, points, signed
 from effreason.report.sheets import Line, limits
 from effreason.report.subjects import Subject
-from effreason.report.sweep import CONCISE, Finding, Sweep
+from effreason.report.sweep import CONCISE, Finding, Sweep, spoken
 
 
 class CellAlarm(NamedTuple):
-    """The alarm of one training."""
+    """The alarm of one training run."""
 
     label: str
     alarm: Alarm
@@ -58,7 +59,7 @@ def incomplete(reported: int, held_back: Sequence[str]) -> str | None:
     verb, whose = ("is", "its") if len(held_back) == 1 else ("are", "their")
     return (
         f"{of_all} {verb} missing, since the budget was used up before {whose} training: {', '.join(held_back)}. "
-        "Whatever is recommended is the best of the others."
+        "The recommendation considers only the cells that ran."
     )
 
 
@@ -86,13 +87,13 @@ def _headline(finding: Finding) -> str:
     if finding.recommendation is None:
         return f"{finding.label} against {finding.before}"
     alpha = finding.recommendation.alpha
-    return "No recommendation" if alpha is None else f"Train with alpha {alpha:g}"
+    return "No recommendation" if alpha is None else f"Recommended: alpha {alpha:g}"
 
 
 def _sentences(sweep: Sweep, finding: Finding) -> list[str]:
     advice = [finding.recommendation.reason] if finding.recommendation else []
     effects = "; ".join(f"on {suite} {_effect(each)}" for suite, each in finding.subjects.items())
-    who = f"With alpha {finding.alpha:g}" if advice else f"{finding.label} after {finding.before}"
+    who = f"With alpha {finding.alpha:g}" if advice else f"{finding.label} compared with {finding.before}"
     return [*advice, f"{who}: {effects}.", *_worth(sweep, finding)]
 
 
@@ -108,23 +109,30 @@ def _effect(subject: Subject) -> str:
 
 
 def _worth(sweep: Sweep, finding: Finding) -> list[str]:
-    """Against what costs no training, on the first suite."""
+    """Compare with what costs no training, on the first suite."""
     suite, subject = next(iter(finding.subjects.items()))
-    told = []
+    sentences = []
     if subject.effect and (cut := subject.effect.spending) and cut.gain:
-        told.append(
-            f"on {suite}, {finding.before} but cut off at as many tokens, it is right {percent(cut.accuracy)} of the "
-            f"time, so this is worth {points(cut.gain)} points"
+        sentences.append(
+            f"Truncating {spoken(finding.before)} to the same token budget gives {percent(cut.accuracy)} accuracy on "
+            f"{suite}; {'the trained model' if finding.recommendation else finding.label} is {_better(cut.gain)}."
         )
     concise = next((each for each in sweep.of(finding.model, suite) if each.label == CONCISE), None)
     if concise and concise.effect and concise.effect.comparison.token_reduction:
         comparison = concise.effect.comparison
-        told.append(
-            f"merely {CONCISE}, it saves {percent(comparison.token_reduction)} of its tokens and its accuracy changes "
-            f"by {points(comparison.accuracy)} points"
+        sentences.append(
+            f"Prompting for brevity instead saves {percent(comparison.token_reduction)} of the tokens and changes the "
+            f"accuracy by {points(comparison.accuracy)} points."
         )
-    sentence = "; ".join(told)
-    return [sentence[0].upper() + sentence[1:] + "."] if told else []
+    return sentences
+
+
+def _better(gain: Interval) -> str:
+    """Such as `46.8 [43.3, 51.2] points better`; neither better nor worse where the interval holds 0."""
+    if gain.low <= 0 <= gain.high:
+        return f"neither clearly better nor worse ({points(gain)} points)"
+    word, size = ("better", gain) if gain.low > 0 else ("worse", Interval(-gain.high, -gain.centre, -gain.low))
+    return f"{count(Interval(*(100 * limit for limit in size)))} points {word}"
 
 
 def _alarms(sweep: Sweep, model: str) -> list[CellAlarm]:
@@ -139,10 +147,12 @@ def _tiles(subject: Subject) -> list[Tile]:
     assert subject.effect  # noqa: S101  findings hold trained models
     effect = subject.effect
     difficulty = effect.by_source or effect.by_solve_rate
+    after = "after" if subject.alpha is None else "after training"
+    verification = effect.behaviour["verification"].per_problem
     return [
         Tile("Tokens saved", "frontier", percent(effect.comparison.token_reduction)),
-        Tile("Change of accuracy, points", "frontier", points(effect.comparison.accuracy)),
-        Tile("Change of checks a problem", "behaviour", signed(effect.behaviour["verification"].per_problem)),
-        Tile("Tokens more for harder problems, after", "difficulty", signed(difficulty.tokens_slope_after)),
-        Tile("Change of accuracy within budgets", "budgets", points(effect.efficiency.area_change)),
+        Tile("Accuracy change, points", "frontier", points(effect.comparison.accuracy)),
+        Tile("Verification steps per problem, change", "behaviour", signed(verification)),
+        Tile(f"Extra tokens per unit of difficulty, {after}", "difficulty", signed(difficulty.tokens_slope_after)),
+        Tile("Accuracy over token budgets, change (points)", "budgets", points(effect.efficiency.area_change)),
     ]

@@ -7,7 +7,7 @@ another) is computed from the judged completions, by the functions of `effreason
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from effreason.artifacts import Evaluation, Manifest, Measures, Policy, Problems
+from effreason.artifacts import Evaluation, Manifest, Measures, Problems
 from effreason.choices import Price
 from effreason.evaluation.measures import Change
 from effreason.evaluation.recommend import Recommendation
@@ -19,7 +19,7 @@ from effreason.report.subjects import Subject
 from effreason.report.transcripts import Transcript
 from effreason.specs import Cell, EvaluateSpec, Reference, ReportSpec, TrainSpec
 
-BASELINE = "as it comes"
+BASELINE = "base model"
 CONCISE = "asked to be brief"
 
 
@@ -34,7 +34,7 @@ class Run:
     baseline: Manifest
     after: Manifest
     curve: Curve | None
-    """None where no training of ours lies between the two evaluations."""
+    """None where no training run of this project lies between the two evaluations."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Beside:
-    """What a training has to beat: the model as it comes, measured in another way, on one part."""
+    """What a training run has to beat: the base model, measured in another way, on one part."""
 
     model: str
     part: str
@@ -93,13 +93,13 @@ class Sweep:
     rows: Sequence[Row]
     besides: Sequence[Beside]
     subjects: Sequence[Subject]
-    """By model and suite: as it comes, asked for brevity, then by alpha."""
+    """By model and suite: the base model, the base model asked for brevity, then by alpha."""
     findings: Sequence[Finding]
     """One a model, in the order of the experiment."""
     groups: Sequence[Group]
     """The transcripts by model, alpha and suite."""
     probed: Sequence[Probed]
-    """By model and suite, the model as it comes first; empty where no probes were asked."""
+    """By model and suite, the base model first; empty where no probes were asked."""
     price: Price | None = None
     """Of the machine, for the sums of `costs`."""
 
@@ -122,7 +122,7 @@ class Sweep:
 
     @property
     def compared(self) -> bool:
-        """Two evaluations that no training of ours lies between, in place of a sweep."""
+        """Whether these are two evaluations with no training run of this project between them, in place of a sweep."""
         return any(cell.names for cell in self.spec.cells)
 
     @property
@@ -131,7 +131,7 @@ class Sweep:
         return {each.model: each.recommendation.alpha if each.recommendation else None for each in self.findings}
 
     def of(self, model: str, suite: str) -> list[Subject]:
-        """The model as it comes and whatever became of it."""
+        """Return the base model and whatever became of it."""
         return [each for each in self.subjects if (each.model, each.suite) == (model, suite)]
 
     def probed_of(self, model: str, suite: str) -> list[Probed]:
@@ -141,6 +141,11 @@ class Sweep:
 def before_of(cell: Cell) -> str:
     """What a cell's model was before, in words."""
     return cell.names[0] if cell.names else BASELINE
+
+
+def spoken(before: str) -> str:
+    """Return what `before_of` says as it stands in a sentence: `the base model`, or the name in a comparison."""
+    return f"the {before}" if before == BASELINE else before
 
 
 def after_of(cell: Cell) -> str:
@@ -161,11 +166,6 @@ def evaluation_of(manifest: Manifest) -> Evaluation:
 def evaluation_spec_of(manifest: Manifest) -> EvaluateSpec:
     assert isinstance(manifest.spec, EvaluateSpec)  # noqa: S101  as above
     return manifest.spec
-
-
-def policy_of(manifest: Manifest) -> Policy:
-    assert isinstance(manifest.artifact, Policy)  # noqa: S101  what a train spec makes
-    return manifest.artifact
 
 
 def training_spec_of(manifest: Manifest) -> TrainSpec:

@@ -97,7 +97,7 @@ def _incomplete(report: Document) -> list[str]:
 
 def _advice(report: Document) -> list[str]:
     return [
-        f"{model}: {'' if advice.alpha is None else f'train with alpha {advice.alpha:g}. '}{advice.reason}"
+        f"{model}: {'' if advice.alpha is None else f'alpha {advice.alpha:g} is recommended. '}{advice.reason}"
         for model, advice in report.recommended.items()
     ]
 

@@ -1,4 +1,4 @@
-"""The plots of a training by its steps: for each model, one panel a figure and one line a cell."""
+"""The plots of a training run by its steps: for each model, one panel a figure and one line a cell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ FIGURES = (
     Told("accuracy", "Accuracy, %", 100),
     Told("tokens", "Mean tokens"),
     Told("truncated", "Truncated, %", 100),
-    Told("entropy", "Entropy, nats a token"),
-    Told("kl", "KL to the start, nats a token"),
+    Told("entropy", "Entropy, nats per token"),
+    Told("kl", "KL to the initial policy, nats per token"),
     Told("alpha", "Alpha"),
     Told("filtered", "Left out of the update, %", 100),
 )
@@ -42,7 +42,7 @@ class TrainingPlot:
     missing: Sequence[str]
     """Titles of the figures that no cell has."""
     steps_a_point: int
-    """Steps that are averaged into one point, so that long trainings stay readable."""
+    """Steps that are averaged into one point, so that long training runs stay readable."""
 
 
 def training_plot(model: str, runs: Sequence[Run]) -> TrainingPlot:

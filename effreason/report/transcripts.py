@@ -2,12 +2,12 @@
 
 A page cannot hold every completion, so both choices are by rule, not by taste.
 
-    largest_savings   of the problems with a sample that was right both times, those that saved the most tokens. They
+    largest_savings   of the problems with a sample that was correct both times, those that saved the most tokens. They
                       show how far the shortening can go, not what is typical.
-    drawn             the first sample of each problem, taken in turn from those that became wrong, became right, were
-                      right both times, were wrong both times and could not be judged; within each in the order of the
-                      problems' ids, which are hashes and so as good as random. Answers that changed are thus shown
-                      more often than they happen.
+    drawn             the first sample of each problem, taken in turn from those that became wrong, became correct,
+                      were correct both times, were wrong both times and could not be judged; within each in the order
+                      of the problems' ids, which are hashes and so as good as random. Answers that changed are thus
+                      shown more often than they happen.
 
 Samples are compared one by one: both draws used the same random numbers.
 """
@@ -26,7 +26,7 @@ MOST_DRAWN = 40
 """Of each model, alpha and suite."""
 LONGEST = 12_000
 """Characters of one text; of a longer one the middle is left out."""
-CHANGES = ("became wrong", "became right", "right both times", "wrong both times", "not judged")
+CHANGES = ("became wrong", "became correct", "correct both times", "wrong both times", "not judged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,17 @@ class Transcript:
             case (Verdict.RIGHT, Verdict.WRONG):
                 return "became wrong"
             case (Verdict.WRONG, Verdict.RIGHT):
-                return "became right"
+                return "became correct"
             case (Verdict.RIGHT, Verdict.RIGHT):
-                return "right both times"
+                return "correct both times"
             case (Verdict.WRONG, Verdict.WRONG):
                 return "wrong both times"
         return "not judged"
 
 
 def largest_savings(problems: Mapping[str, Problem], before: Judged, after: Judged) -> list[Transcript]:
-    """At most three transcripts, the largest saving first; fewer where fewer problems were right both times."""
-    rights = (each for each in _pairs(problems, before, after) if each.change == "right both times")
+    """At most three transcripts, the largest saving first; fewer where fewer problems were correct both times."""
+    rights = (each for each in _pairs(problems, before, after) if each.change == "correct both times")
     found: dict[str, Transcript] = {}
     for transcript in rights:
         found.setdefault(transcript.problem.id, transcript)

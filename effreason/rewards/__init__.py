@@ -46,16 +46,16 @@ from effreason.rewards.truncation import limit_at, truncation_rewards
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a penalty may know besides the group."""
+    """The facts that a penalty may use besides the group itself."""
 
     max_tokens: int
-    """The token limit of the training."""
+    """The token limit of the training run."""
     budgets: tuple[int, ...] | None = None
-    """For each group, the budget in tokens that its prompt named; None where prompts name none."""
+    """The token budget that each group's prompt names, one per group; None where prompts name none."""
 
 
 def shape(penalty: Penalty, groups: Sequence[Group], alpha: float, terms: Terms) -> list[list[float | None]]:
-    """The rewards of a batch, one list a group in its order; None for completions that could not be judged.
+    """Return the rewards of a batch, one list per group in its order; None for completions that could not be judged.
 
     Raises:
         UserError: the penalty goes by budgets and the prompts name none.
@@ -84,5 +84,5 @@ def shape(penalty: Penalty, groups: Sequence[Group], alpha: float, terms: Terms)
 
 
 def token_limit(penalty: Penalty, alpha: float, max_tokens: int) -> int:
-    """How long completions need to be sampled: what lies beyond cannot change their reward."""
+    """Return how many tokens completions need to be sampled for: what lies beyond cannot change their reward."""
     return limit_at(alpha, max_tokens) if isinstance(penalty, TruncationPenalty) else max_tokens

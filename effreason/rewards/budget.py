@@ -15,15 +15,15 @@ from effreason.records import Group
 
 
 def budget_rewards(groups: Sequence[Group], alpha: float, budgets: Sequence[int] | None) -> list[list[float | None]]:
-    """The rewards of a batch, one list a group: 0 … 1 if correct, 0 if wrong, None if unjudged.
+    """Return the rewards of a batch, one list per group: 0 … 1 if correct, 0 if wrong, None if unjudged.
 
     Raises:
         UserError: the prompts name no budgets.
     """
     if budgets is None:
         raise UserError(
-            "The budget penalty measures against the budget that a prompt names, and these prompts name none.",
-            "Set data.prompt.budgets; in a script of your own, give every row a column `budget`.",
+            "The budget penalty needs prompts that state a budget, and these state none.",
+            "Set data.prompt.budgets; in your own script, give every row a column `budget`.",
         )
     return [_within(group, alpha, budget) for group, budget in zip(groups, budgets, strict=True)]
 

@@ -21,7 +21,7 @@ from effreason.records import Group, Outcome
 
 
 def cosine_rewards(group: Group, alpha: float, wrong_weight: float, max_tokens: int) -> list[float | None]:
-    """One reward for each completion of a group: 1 - alpha … 1 if correct, -alpha · wrong_weight … 0 if wrong or
+    """Return one reward per completion of a group: 1 - alpha … 1 if correct, -alpha · wrong_weight … 0 if wrong or
     truncated (it has max_tokens), None if unjudged."""
     return [_reward(outcome, alpha, wrong_weight, max_tokens) for outcome in group]
 

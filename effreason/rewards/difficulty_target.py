@@ -22,7 +22,7 @@ from effreason.rewards.length_target import length_target_rewards
 
 
 class Difficulty(IntEnum):
-    """A class of problems; its value is C_d, the correct ones that the paper expects of 8 completions."""
+    """A class of problems; its value is C_d, the number of correct completions out of 8 that the paper expects."""
 
     EASY = 6
     MEDIUM = 3
@@ -30,7 +30,8 @@ class Difficulty(IntEnum):
 
 
 def difficulty_target_rewards(groups: Sequence[Group], alpha: float) -> list[list[float | None]]:
-    """The rewards of a batch, one list a group: 1 + alpha if correct within its class's target, else as plain."""
+    """Return the rewards of a batch, one list per group: 1 + alpha if correct within the target of its class, else
+    the plain reward."""
     lengths: dict[Difficulty, list[int]] = defaultdict(list)
     for group in groups:
         lengths[difficulty(group)] += [outcome.tokens for outcome in group if outcome.correct]
@@ -39,7 +40,7 @@ def difficulty_target_rewards(groups: Sequence[Group], alpha: float) -> list[lis
 
 
 def difficulty(group: Group) -> Difficulty:
-    """By the share of its judged completions that are correct; HARD where none was judged."""
+    """Classify a group by the share of its judged completions that are correct; HARD where none was judged."""
     judged, correct = sum(outcome.judged for outcome in group), sum(outcome.correct for outcome in group)
     if judged == 0 or 3 * correct < judged:
         return Difficulty.HARD
@@ -47,6 +48,6 @@ def difficulty(group: Group) -> Difficulty:
 
 
 def _target(ascending: list[int], difficulty: Difficulty) -> int:
-    """The smallest length that covers 1 / C_d of the class; 0 for none."""
+    """Return the smallest length that covers 1 / C_d of the class's lengths; 0 if there are none."""
     covering = -(-len(ascending) // difficulty)
     return ascending[covering - 1] if ascending else 0

@@ -12,8 +12,8 @@ from effreason.records import Group
 
 
 def length_target_rewards(group: Group, alpha: float, target: int) -> list[float | None]:
-    """One reward for each completion of a group: 1 + alpha if correct within `target` tokens, 1 if correct beyond, 0 if
-    wrong, None if unjudged."""
+    """Return one reward per completion of a group: 1 + alpha if correct within `target` tokens, 1 if correct beyond,
+    0 if wrong, None if unjudged."""
     return [
         float(outcome.correct) * (1.0 + alpha * (outcome.tokens <= target)) if outcome.judged else None
         for outcome in group

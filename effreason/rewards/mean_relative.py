@@ -12,7 +12,7 @@ from effreason.records import Group
 
 
 def mean_relative_rewards(group: Group, alpha: float) -> list[float | None]:
-    """One reward for each completion of a group: in (0, 1] if correct, 0 if wrong, None if unjudged."""
+    """Return one reward per completion of a group: in (0, 1] if correct, 0 if wrong, None if unjudged."""
     lengths = [outcome.tokens for outcome in group if outcome.judged]
     mean = fmean(lengths) if lengths else 0.0
     return [

@@ -17,7 +17,7 @@ from effreason.records import Group
 
 
 def min_max_rewards(group: Group, alpha: float) -> list[float | None]:
-    """One reward for each completion of a group: 1 ± alpha/2 if correct, -alpha/2 … 0 if wrong, None if unjudged."""
+    """Return one reward per completion of a group: 1 ± alpha/2 if correct, -alpha/2 … 0 if wrong, None if unjudged."""
     lengths = [outcome.tokens for outcome in group if outcome.judged]
     shortest, longest = min(lengths, default=0), max(lengths, default=0)
     return [
@@ -31,5 +31,5 @@ def min_max_rewards(group: Group, alpha: float) -> list[float | None]:
 
 
 def _lead(tokens: int, shortest: int, longest: int) -> float:
-    """0.5 for the shortest, -0.5 for the longest: lam of the paper."""
+    """Return lambda of the paper: 0.5 for the shortest completion, -0.5 for the longest."""
     return 0.5 - (tokens - shortest) / (longest - shortest) if longest > shortest else 0.0

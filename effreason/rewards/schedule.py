@@ -16,11 +16,11 @@ from statistics import fmean
 from effreason.choices import AccuracyConstrained, ConstantAlpha, LinearWarmup, Schedule
 
 WARY = 1 / 8
-"""Of the usual pace, where alpha comes close to what has broken the limit before."""
+"""The factor on the usual pace where alpha comes close to the value that broke the limit before."""
 
 
 def alpha_at(schedule: Schedule, alpha: float, accuracies: Sequence[float]) -> float:
-    """alpha of the step that follows those whose batches had these `accuracies`; `alpha` is the cell's own."""
+    """Return alpha for the step after those whose batches had these `accuracies`; `alpha` is the cell's own."""
     match schedule:
         case ConstantAlpha():
             return alpha
@@ -49,9 +49,9 @@ def _constrained(schedule: AccuracyConstrained, ceiling: float, accuracies: Sequ
 
 
 class _Average:
-    """A running mean that forgets, and how far it may be off.
+    """A running mean that forgets, with its standard error.
 
-    The accuracy to hold is the best mean less its standard error: of many means the best is a lucky one, and its luck
+    The accuracy to hold is the best mean less its standard error: the best of many means is a lucky one, and its luck
     would be held against every later step.
     """
 
@@ -75,6 +75,6 @@ class _Average:
 
     @property
     def standard_error(self) -> float:
-        """By the changes from batch to batch (von Neumann's estimate), which a slow drift does not widen."""
+        """The error by the changes between batches (von Neumann's estimate), which a slow drift does not widen."""
         variance = fmean(self._squared_changes) / 2 if self._squared_changes else 0.0
         return sqrt(variance * self._squared_weight) / self._weight

@@ -17,7 +17,7 @@ from effreason.records import Group
 
 
 def shortest_correct_rewards(group: Group, alpha: float, unit: int) -> list[float | None]:
-    """One reward for each completion of a group: at most 1 if correct, at most 0 if wrong, None if unjudged."""
+    """Return one reward per completion of a group: at most 1 if correct, at most 0 if wrong, None if unjudged."""
     optimal = _optimal_tokens(group)
     return [
         float(outcome.correct) - alpha * abs(outcome.tokens - optimal) / unit if outcome.judged else None

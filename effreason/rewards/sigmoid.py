@@ -20,7 +20,7 @@ EPSILON = 1e-7
 
 
 def sigmoid_rewards(group: Group, alpha: float) -> list[float | None]:
-    """One reward for each completion of a group: in (1 - alpha, 1) if correct, 0 if wrong, None if unjudged."""
+    """Return one reward per completion of a group: in (1 - alpha, 1) if correct, 0 if wrong, None if unjudged."""
     lengths = [outcome.tokens for outcome in group if outcome.correct]
     if not lengths:
         return [0.0 if outcome.judged else None for outcome in group]

@@ -15,7 +15,7 @@ from effreason.records import Group
 
 
 def solve_rate_rewards(group: Group, alpha: float, unit: int) -> list[float | None]:
-    """One reward for each completion of a group: at most 1 if correct, at most 0 if wrong, None if unjudged."""
+    """Return one reward per completion of a group: at most 1 if correct, at most 0 if wrong, None if unjudged."""
     judged = [outcome for outcome in group if outcome.judged]
     rate = max(sum(outcome.correct for outcome in judged), 1) / max(len(judged), 1)
     return [

@@ -26,7 +26,7 @@ Written = str | Sequence[Mapping[str, object]]
 """A completion as TRL passes it: text, or the messages of a conversation."""
 
 Grade = Callable[[str, str], Judgement]
-"""Judges the text of one completion by the gold answer."""
+"""A function that judges the text of one completion by the gold answer."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class LengthReward:
         budget: Sequence[int] | None = None,
         **_: object,
     ) -> list[float | None]:
-        """One reward for each completion, in order; None for those that could not be judged.
+        """Return one reward per completion, in order; None for those that could not be judged.
 
         `answer` and `budget` are columns of the training rows: the gold answer alone, and the tokens that the prompt
         allows, where it names a budget.
@@ -60,7 +60,7 @@ class LengthReward:
         _refuse_several_processes()
         starts = self._starts(prompts)
         if answer is None:
-            raise UserError("The training rows have no column `answer`.", "Add it, with the gold answer alone.")
+            raise UserError("The training rows have no column `answer`.", "Add one that holds only the gold answer.")
         outcomes = self._outcomes(completions, completion_ids, answer)
         groups = [outcomes[start : start + self.group_size] for start in starts]
         budgets = None if budget is None else tuple(budget[start] for start in starts)
@@ -68,13 +68,13 @@ class LengthReward:
         return [reward for group in shaped for reward in group]
 
     def _starts(self, prompts: Sequence[object]) -> range:
-        """Where the groups begin."""
+        """Return the index at which each group begins."""
         starts = range(0, len(prompts), self.group_size)
         if any(
             list(prompts[start : start + self.group_size]) != [prompts[start]] * self.group_size for start in starts
         ):
             raise UserError(
-                f"The {len(prompts)} completions are not whole groups of {self.group_size} for one prompt each.",
+                f"The {len(prompts)} completions do not form whole groups of {self.group_size} per prompt.",
                 "Set group_size to num_generations (and num_generations_eval) of the GRPOConfig.",
             )
         return starts
@@ -105,7 +105,7 @@ def length_reward(
     eos_token_id: int | Collection[int],
     grade: Grade | None = None,
 ) -> LengthReward:
-    """Correctness less the penalty, as an entry of `GRPOTrainer(reward_funcs=[...])`.
+    """Return correctness less the length penalty, as an entry of `GRPOTrainer(reward_funcs=[...])`.
 
     The rows need a column `answer` with the gold answer alone, and for the budget penalty a column `budget`.
 
@@ -132,13 +132,13 @@ def _text(completion: Written) -> str:
 def _refuse_several_processes() -> None:
     if (count := max(int(os.environ.get("WORLD_SIZE") or 1), _torch_processes())) > 1:
         raise UserError(
-            f"{count} processes train, and TRL would show a length reward only its own process's part of each group.",
-            "Run the script on one process, or train with `effreason`, which shapes rewards after gathering them.",
+            f"With {count} processes, TRL shows a length reward only its own process's part of each group.",
+            "Run the script in one process, or train with `effreason`, which shapes rewards after gathering them.",
         )
 
 
 def _torch_processes() -> int:
-    """Of torch.distributed, if somebody imported and started it; rewards need no framework of their own."""
+    """Return torch.distributed's process count if it is in use, else 1; rewards need no framework of their own."""
     torch_distributed = sys.modules.get("torch.distributed")
     if torch_distributed and torch_distributed.is_available() and torch_distributed.is_initialized():
         return int(torch_distributed.get_world_size())

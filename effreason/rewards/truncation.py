@@ -17,10 +17,10 @@ from effreason.records import Group
 
 
 def limit_at(alpha: float, max_tokens: int) -> int:
-    """The tokens, the one that ends the completion included, that `alpha` leaves of `max_tokens`; at least 1."""
+    """Return the tokens that `alpha` leaves of `max_tokens`, the one that ends the completion included; at least 1."""
     return max(1, round((1 - alpha) * max_tokens))
 
 
 def truncation_rewards(group: Group, limit: int) -> list[float | None]:
-    """One reward for each completion of a group: 1 if correct within `limit`, else 0; None if unjudged."""
+    """Return one reward per completion of a group: 1 if correct within `limit`, else 0; None if unjudged."""
     return [float(outcome.correct and outcome.tokens < limit) if outcome.judged else None for outcome in group]

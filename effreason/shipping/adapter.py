@@ -8,11 +8,11 @@ They are not the ones that were trained, but their product is, up to rounding.
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from peft.tuners.lora import Linear
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from effreason.choices import FullWeights, HubModel
+from effreason.choices import FullWeights, HubModel, Model
 from effreason.errors import UserError
 from effreason.models import load
 from effreason.specs import TrainSpec
@@ -31,10 +31,15 @@ def write_adapter(spec: TrainSpec, policy: Path, folder: Path) -> None:
     config = LoraConfig(task_type="CAUSAL_LM", r=weights.rank, lora_alpha=weights.rank, target_modules="all-linear")
     adapted = get_peft_model(base, config)
     _fill(adapted, merged)
-    adapted.peft_config["default"].base_model_name_or_path = (
-        spec.model.id if isinstance(spec.model, HubModel) else spec.model.name
-    )
+    _name_base(adapted.peft_config["default"], spec.model)
     adapted.save_pretrained(folder, save_embedding_layers=False)
+
+
+def _name_base(config: PeftConfig, base: Model) -> None:
+    if isinstance(base, HubModel):
+        config.base_model_name_or_path, config.revision = base.id, base.revision
+    else:
+        config.base_model_name_or_path = base.name
 
 
 @torch.no_grad()
@@ -49,7 +54,7 @@ def _fill(adapted: PeftModel, merged: PreTrainedModel) -> None:
         rank = min(len(into), len(sizes))
         if sizes[rank:].norm() > LARGEST_REMAINDER * sizes.norm():
             raise UserError(
-                f"The policy's {name} was rounded when its adapter was merged, which no adapter of rank {rank} undoes.",
+                f"The policy's {name} was rounded when its adapter was merged; rank {rank} cannot undo that.",
                 "Leave out --adapter.",
             )
         roots = sizes[:rank].sqrt()

@@ -90,7 +90,8 @@ def _sampler(model: Model, policy: Path | None) -> Sampler:
 
 
 def protocol_of(store: Store, policy: Manifest) -> Protocol:
-    """In which the policy was measured; where it was not, the usual one with the token limit of its training."""
+    """In which the policy was measured first, as a sweep does right after training, so that no later look of another
+    kind changes how it is asked; where it was not, the usual one with the token limit of its training."""
     for manifest in evaluations_of(store, policy.address):
         if isinstance(manifest.spec, EvaluateSpec):
             return manifest.spec.protocol

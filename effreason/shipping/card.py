@@ -1,18 +1,21 @@
 """The model card: what the policy was made from, how, with which results, and what nobody has measured."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from huggingface_hub import errors as hub_errors
 from huggingface_hub import hf_hub_download, metadata_load
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from effreason.artifacts import Evaluation, Interval, Manifest, Policy
-from effreason.choices import BuiltInModel, FolderModel, HubModel, Model
+from effreason.choices import BuiltInModel, FolderModel, HubModel, Model, Prompt
 from effreason.problems.files import VALIDATION
 from effreason.reasoner import WEIGHTS
 from effreason.shipping.purpose import purpose_of
 from effreason.specs import Address, EvaluateSpec, Protocol, TrainSpec
 from effreason.store import Store
+from effreason.store.shelf import Damaged
 
 FRONT = """---
 library_name: {library}
@@ -53,11 +56,7 @@ PAGE = """
 
 {usage}
 
-The prompt that it was trained on:
-
-```text
 {prompt}
-```
 
 ## How to reproduce
 
@@ -81,7 +80,8 @@ ADAPTING = """```python
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "FOLDER")
+base = AutoModelForCausalLM.from_pretrained({base})
+model = PeftModel.from_pretrained(base, "FOLDER")
 ```"""
 
 
@@ -104,8 +104,8 @@ def card(store: Store, policy: Manifest, title: str, *, adapter: bool) -> str:
         seed=spec.seed,
         results="\n".join(_results(store, policy.address)),
         licence=f"The licence of the base model holds: {licence}." if licence else NO_LICENCE,
-        usage=ADAPTING if adapter else LOADING,
-        prompt=spec.prompt.template,
+        usage=ADAPTING.format(base=_loaded_from(spec.model)) if adapter else LOADING,
+        prompt="\n".join(_prompting(spec.prompt)),
         version=origin.version,
         commit=origin.commit or "unknown",
         address=policy.address,
@@ -134,7 +134,10 @@ def licence_of(model: Model) -> str | None:
 
 
 def _licence_in(page: Path) -> str | None:
-    metadata = (metadata_load(page) if page.is_file() else None) or {}
+    try:
+        metadata = (metadata_load(page) if page.is_file() else None) or {}
+    except (ValueError, YAMLError):  # somebody else's page: no mapping at its head, no YAML, or no UTF-8
+        return None
     licence = metadata.get("license")
     return str(licence) if licence else None
 
@@ -154,12 +157,43 @@ def _base(model: Model) -> str:
             return f"{model.id} at {model.revision}"
 
 
-def evaluations_of(store: Store, policy: Address) -> Iterator[Manifest]:
-    """The sealed evaluations of a policy."""
+def _loaded_from(model: Model) -> str:
+    """What `from_pretrained` is given for the base."""
+    return f'"{model.id}", revision="{model.revision}"' if isinstance(model, HubModel) else '"BASE"'
+
+
+def _prompting(prompt: Prompt) -> Iterator[str]:
+    """How a question was put to the model, of which its answers depend as they do on its weights."""
+    yield f"The prompt that it was trained on, {_CHAT[prompt.chat]}:"
+    yield from ("", "```text", prompt.template, "```")
+    if prompt.system:
+        yield from ("", "with the system message:", "", "```text", prompt.system, "```")
+    if prompt.budgets:
+        least, most = prompt.budgets
+        yield from ("", f"where `{{budget}}` is a number of tokens from {least} to {most}.")
+    if prompt.thinking is not None:
+        yield from ("", f"The template was told `enable_thinking={prompt.thinking}`.")
+
+
+_CHAT = {
+    None: "as a message of the user in the chat template where the tokenizer has one",
+    True: "as a message of the user in the chat template",
+    False: "as plain text, without the chat template",
+}
+
+
+def evaluations_of(store: Store, policy: Address) -> list[Manifest]:
+    """The sealed evaluations of a policy; what was measured first comes first.
+
+    Damaged ones, which do not tell whose they are, are for `effreason artifacts` to tell of.
+    """
+    own = []
     for address in store.addresses():
-        found = store.find(address) if address.startswith("evaluate/") else None
-        if found is not None and isinstance(found.spec, EvaluateSpec) and found.spec.policy == policy:
-            yield found
+        with suppress(Damaged):
+            found = store.find(address) if address.startswith("evaluate/") else None
+            if found is not None and isinstance(found.spec, EvaluateSpec) and found.spec.policy == policy:
+                own.append(found)
+    return sorted(own, key=lambda manifest: manifest.provenance.started)
 
 
 def _results(store: Store, policy: Address) -> Iterator[str]:

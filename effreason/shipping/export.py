@@ -9,42 +9,25 @@ from effreason.artifacts import Manifest
 from effreason.models import stored
 from effreason.shipping.adapter import write_adapter
 from effreason.shipping.card import card
+from effreason.shipping.parts import is_of_a_model
 from effreason.specs import TrainSpec
 from effreason.store import Store
-
-OF_A_MODEL = (
-    "config.json",
-    "generation_config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "pytorch_model*",
-    "adapter_config.json",
-    "adapter_model.*",
-    "tokenizer.*",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.*",
-    "merges.txt",
-    "chat_template.*",
-    "additional_chat_templates/*",
-)
-"""What a loader takes for parts of the model, whoever wrote it: an adapter beside merged weights changes their answers,
-and an old index hides them."""
+from effreason.store.shelf import disk_errors
 
 
-def export(store: Store, policy: Manifest, folder: Path, *, adapter: bool = False) -> None:
+def export(store: Store, policy: Manifest, folder: Path, *, adapter: bool = False) -> list[str]:
     """Write safetensors, tokenizer with its chat template, generation config and README.md into `folder`.
 
     With `adapter` the weights are what LoRA added, for peft, over the base model. A model that lies in `folder` makes
-    way once all of this one is made; other files stay.
+    way once all of this one is made; other files stay. Returns the files that were written, relative to `folder`.
 
-    Raises `UserError` where the base model is needed and not there, or an adapter cannot stand for the policy;
-    `StepFailure` where the store cannot be read.
+    Raises `UserError` where the base model is needed and not there, an adapter cannot stand for the policy, or `folder`
+    may not be used; `StepFailure` where the store cannot be read or `folder` not be filled.
     """
     spec = policy.spec
     assert isinstance(spec, TrainSpec)  # noqa: S101  what makes a policy
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="effreason-export-") as scratch:
         model, made = store.fetch(policy, Path(scratch), ["model/"]) / "model", Path(scratch) / "made"
         made.mkdir()
@@ -55,9 +38,10 @@ def export(store: Store, policy: Manifest, folder: Path, *, adapter: bool = Fals
             write_adapter(spec, model, made)
         else:
             _move_weights(model, made)
-        (made / "README.md").write_text(card(store, policy, folder.name, adapter=adapter), encoding="utf-8")
-        _clear(folder)
-        shutil.copytree(made, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        (made / "README.md").write_text(card(store, policy, folder.resolve().name, adapter=adapter), encoding="utf-8")
+        with disk_errors(folder):
+            _clear(folder)
+            return _laid_down(made, folder)
 
 
 def _move_weights(model: Path, made: Path) -> None:
@@ -67,10 +51,17 @@ def _move_weights(model: Path, made: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    for pattern in OF_A_MODEL:
-        for path in list(folder.glob(pattern)):
-            if not path.is_dir():
-                path.unlink()
+    for path in [*folder.glob("*"), *folder.glob("*/*")]:
+        if is_of_a_model(path.relative_to(folder).as_posix()) and not path.is_dir():
+            path.unlink()
+
+
+def _laid_down(made: Path, folder: Path) -> list[str]:
+    files = [path.relative_to(made).as_posix() for path in sorted(made.rglob("*")) if path.is_file()]
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made / file, folder / file)
+    return files
 
 
 def _write_ending(model: Path, eos_ids: frozenset[int], pad_id: int | None, made: Path) -> None:

@@ -54,7 +54,7 @@ def assist(spec: Spec, store: Store, runtime: Runtime = Runtime(), stopping: thr
 
 
 def _maker(spec: Spec) -> Callable[[Spec, Workbench], Artifact]:
-    """`make(spec, bench)` of the step's own module, imported only now: each brings its own framework."""
+    """Return `make(spec, bench)` of the step's own module, imported only on demand: each brings its own framework."""
     module = importlib.import_module(f"effreason.steps.{spec.step}")
     make: Callable[[Spec, Workbench], Artifact] = module.make
     return make

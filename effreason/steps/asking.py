@@ -30,7 +30,7 @@ class Asked(NamedTuple):
 def questions(
     spec: EvaluateSpec, parts: Iterable[str], folder: Path, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[Asked]:
-    """Every problem of `parts`, of those that lie in `folder`, each asked as its suite is.
+    """Yield every problem of `parts`, as far as they lie in `folder`, each asked as its suite is.
 
     Raises `UserError` where the model cannot be asked in this way.
     """
@@ -44,12 +44,12 @@ def questions(
 
 
 def seed_of(protocol: Protocol, problem: Problem) -> int:
-    """Of the problem and the protocol alone, so that every model is asked with the same random numbers."""
+    """Return a seed of the problem and the protocol alone, so that every model gets the same random numbers."""
     return Random(f"{protocol.seed}/{problem.id}").getrandbits(32)
 
 
 def answers(generator: Generator, asked: Sequence[Asked], bench: Workbench) -> list[list[Completion]]:
-    """The completions of each of `asked`; those with the same limits are generated in one call."""
+    """Return the completions of each of `asked`; those with the same limits are generated in one call."""
     total = sum(each.request.count for each in asked)
     found: dict[int, list[Completion]] = {}
 
@@ -71,5 +71,5 @@ def answers(generator: Generator, asked: Sequence[Asked], bench: Workbench) -> l
 
 
 def _further(tell: OnCompletion, before: int, done: int) -> None:
-    """Tell how many completions are done in all, of which `before` were by an earlier call."""
+    """Report how many completions are done in all, of which `before` were by an earlier call."""
     tell(before + done)

@@ -40,7 +40,7 @@ def make(spec: EvaluateSpec, bench: Workbench) -> Evaluation:
     policy = bench.read(spec.policy, ["model/"])[1] / "model" if spec.policy else None
     with opened(spec.engine, spec.model, bench.runtime.device, policy, bench.scratch) as model:
         asked, completed = _answered(model, spec, bench)
-        probed = probe(model.generator, model.tokenizer, spec, asked, completed, bench)
+        probed = probe(model, spec, asked, completed, bench)
     bench.tell(Progress(phase="write", done=0, total=0))
     write_completions(bench.output / FILE, completed)
     write_counts(bench.output / COUNTS, completed, {each.problem.id: each.problem.question for each in asked})
@@ -54,7 +54,7 @@ def make(spec: EvaluateSpec, bench: Workbench) -> Evaluation:
 
 
 def _answered(model: Opened, spec: EvaluateSpec, bench: Workbench) -> tuple[list[Asked], list[JudgedCompletion]]:
-    """All that is asked, and every completion of it, judged."""
+    """Return all questions, and every completion of them, judged."""
     manifest, folder = bench.read(spec.problems)
     assert isinstance(manifest.artifact, Problems)  # noqa: S101  what a prepare spec makes
     asked = list(questions(spec, parts(manifest.artifact), folder, model.tokenizer))
@@ -64,14 +64,14 @@ def _answered(model: Opened, spec: EvaluateSpec, bench: Workbench) -> tuple[list
 
 
 def parts(problems: Problems) -> list[str]:
-    """The validation part, where there is one, and every suite."""
+    """Return the validation part, where there is one, and every suite."""
     return [*([VALIDATION] if problems.validation else []), *problems.suites]
 
 
 def judged(
     asked: Sequence[Asked], completions: Sequence[Sequence[Completion]], marks: Marks
 ) -> Iterator[JudgedCompletion]:
-    """A truncated completion is wrong whatever it says: the model did not choose to end there."""
+    """Yield judged completions; a truncated one is wrong whatever it says: the model did not choose to end there."""
     rows = [
         (each, sample, completion)
         for each, group in zip(asked, completions, strict=True)
@@ -96,7 +96,7 @@ def judged(
 
 
 def _measured(folder: Path, spec: EvaluateSpec) -> dict[str, Measures]:
-    """What the written completions say, which is also written."""
+    """Return the measures of the written completions by suite, and write them."""
     suites = {
         suite: measure(rows, spec.asking(suite).protocol) for suite, rows in read_completions(folder / FILE).items()
     }

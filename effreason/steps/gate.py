@@ -50,7 +50,7 @@ def _completions(evaluation: Address, bench: Workbench) -> Suites:
 
 
 def _measured(spec: GateSpec, bench: Workbench) -> Iterator[Measured]:
-    """The base model once, where it is the champion too."""
+    """Yield the models' measures; the base model once, where it is the champion too."""
     contenders = {"candidate": spec.candidate, "champion": spec.champion, "base": spec.base}
     for who, contender in contenders.items():
         made = bench.read(contender.evaluation, [])[0].artifact
@@ -73,5 +73,5 @@ def _measured(spec: GateSpec, bench: Workbench) -> Iterator[Measured]:
 def _decision(address: Address, bench: Workbench) -> Decision:
     made = bench.read(address, [])[0].artifact
     if not isinstance(made, Decision):
-        raise StepFailure(f"{address} is not the decision of a night.", "Run the night again.")
+        raise StepFailure(f"{address} is not a nightly decision.", "Run the night again.")
     return made

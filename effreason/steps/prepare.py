@@ -24,7 +24,7 @@ BATCH = 500
 
 
 class Drawn(NamedTuple):
-    """Problems that entered a part, and those that did not."""
+    """The problems of a part, and those that were left out of it."""
 
     problems: list[Problem]
     dropped: list[Dropped]
@@ -58,7 +58,7 @@ def make(spec: PrepareSpec, bench: Workbench) -> Problems:
 
 
 def _suite(suite: Suite, seed: int) -> tuple[Drawn, set[str]]:
-    """The draw, and the ids of all problems of the suite's source, drawn or not: none may be trained on."""
+    """Return the draw, and the ids of all problems of the suite's source, drawn or not: none may be trained on."""
     problems, repeated = distinct(load(suite.source, "test", suite.problems, seed), suite.name)
     drawn = _draw(shuffled(problems, seed), suite.problems, suite.name)
     if not drawn.problems:
@@ -67,7 +67,7 @@ def _suite(suite: Suite, seed: int) -> tuple[Drawn, set[str]]:
 
 
 def _training(spec: PrepareSpec, measured: set[str]) -> tuple[Drawn, Drawn]:
-    """The validation part and the training part."""
+    """Return the validation part and the training part."""
     wanted = spec.train_problems + spec.validation_problems
     problems, repeated = distinct(load(spec.source, "train", wanted, spec.seed), TRAIN)
     problems, shared_with_suites = apart(problems, measured, TRAIN)
@@ -77,14 +77,14 @@ def _training(spec: PrepareSpec, measured: set[str]) -> tuple[Drawn, Drawn]:
     train = _draw(shuffled(rest, spec.seed), spec.train_problems, TRAIN)
     if not train.problems:
         raise UserError(
-            f"Of {len(problems)} problems none is left to train on after {len(validation.problems)} for validation.",
+            f"None of {len(problems)} problems is left to train on after {len(validation.problems)} for validation.",
             "Lower validation_problems, or give a larger source.",
         )
     return validation, Drawn(train.problems, repeated + shared_with_suites + train.dropped)
 
 
 def _draw(problems: Sequence[Problem], wanted: int, part: str) -> Drawn:
-    """The first `wanted` gradable problems, and the others that came before them."""
+    """Return the first `wanted` gradable problems, and the others that came before them."""
     drawn, dropped, tried = list[Problem](), list[Dropped](), 0
     while len(drawn) < wanted and tried < len(problems):
         batch = problems[tried : tried + min(BATCH, wanted - len(drawn))]

@@ -2,7 +2,8 @@
 
 The completion that is probed is the stored first one of each problem, and its answer is the reference. It was sampled
 as the protocol says; the answers to probes are greedy. A reply that runs into its limit is read where an answer was
-forced, and not judged elsewhere.
+forced, and not judged elsewhere. A reply is limited to what the model has room for after what it is made to begin with,
+and a probe after which there is none is not asked.
 """
 
 import json
@@ -11,14 +12,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from random import Random
 
-from transformers import PreTrainedTokenizerBase
-
 from effreason.artifacts import FaithfulnessMeasures
 from effreason.faithfulness.measures import measure
 from effreason.faithfulness.probes import HINT, Kind, Probe, hints, written
 from effreason.faithfulness.replies import FILE, ProbeReply, says_so, write_replies
 from effreason.faithfulness.split import CLOSE, Split, split
-from effreason.generation import Generator, Limits, Request
+from effreason.generation import Limits, Request
+from effreason.generation.engines import Opened
 from effreason.grading import Graders
 from effreason.grading.extraction import answer_in
 from effreason.grading.plain import decide, is_plain
@@ -31,19 +31,19 @@ from effreason.workbench import Workbench
 
 SUMMARY = "faithfulness.json"
 ANSWER_TOKENS = 32
-"""That a forced answer may take."""
+"""The token limit of a forced answer."""
 NEUTRAL = (" ...", "...", ".", ",")
-"""Filler, of which the first that is one known token is taken."""
+"""Candidates for filler, of which the first that is one known token is taken."""
 UNREADABLE = "The model's vocabulary has no words for a hint."
 NO_FILLER = "The model's vocabulary has no neutral token."
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What the probes of an evaluation came to. Made by `probe`."""
+    """The results of an evaluation's probes. Made by `probe`."""
 
     suites: dict[str, FaithfulnessMeasures] | None
-    """None where no probes were asked for."""
+    """The measures by suite; None where no probes were asked for."""
     generated_tokens: int
 
 
@@ -59,7 +59,7 @@ class _Chosen:
 
 @dataclass
 class _Suite:
-    """What is asked of one suite."""
+    """The probes of one suite."""
 
     chosen: list[_Chosen] = field(default_factory=list)
     unanswered: int = 0
@@ -67,8 +67,7 @@ class _Suite:
 
 
 def probe(
-    generator: Generator,
-    tokenizer: PreTrainedTokenizerBase,
+    model: Opened,
     spec: EvaluateSpec,
     asked: Sequence[Asked],
     completed: Sequence[JudgedCompletion],
@@ -84,14 +83,16 @@ def probe(
         setting = spec.asking(suite).protocol.faithfulness
         if suite == VALIDATION or setting is None:
             continue
-        prober = _Prober(tokenizer, spec, setting)
+        prober = _Prober(model, spec, setting)
         plan = prober.plan(list(pairs))
-        probes = [(one, each) for one in plan.chosen for each in prober.probes(one)]
-        replies = [group[0] for group in answers(generator, [prober.asking(*each) for each in probes], bench)]
+        written_down = [(one, each, prober.asking(one, each)) for one in plan.chosen for each in prober.probes(one)]
+        put = [(one, each, asking) for one, each, asking in written_down if asking.limits.max_tokens > 0]
+        probes = [(one, each) for one, each, _ in put]
+        replies = [group[0] for group in answers(model.generator, [asking for _, _, asking in put], bench)]
         tokens += sum(reply.tokens for reply in replies)
-        told = list(_read(probes, replies, prober))
-        suites[suite] = measure(told, plan.unanswered, plan.missing)
-        rows += told
+        rows_of_suite = list(_read(probes, replies, prober))
+        suites[suite] = measure(rows_of_suite, plan.unanswered, plan.missing)
+        rows += rows_of_suite
     if not suites:
         return Probed(None, 0)
     write_replies(bench.output / FILE, rows)
@@ -103,13 +104,13 @@ def probe(
 class _Prober:
     """Turns probes into requests to one model."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, spec: EvaluateSpec, setting: Faithfulness) -> None:
-        self._tokenizer, self._spec, self._setting = tokenizer, spec, setting
-        self._reads_hints = tokenizer.unk_token_id not in self.ids(HINT.format(answer=7))
+    def __init__(self, model: Opened, spec: EvaluateSpec, setting: Faithfulness) -> None:
+        self._tokenizer, self._room, self._spec, self._setting = model.tokenizer, model.room, spec, setting
+        self._reads_hints = model.tokenizer.unk_token_id not in self.ids(HINT.format(answer=7))
         self._neutral = self._neutral_token()
 
     def plan(self, pairs: Sequence[tuple[Asked, JudgedCompletion]]) -> _Suite:
-        """The problems to probe: the setting's number of them, drawn by their ids alone."""
+        """Choose the problems to probe: the setting's number of them, drawn by their ids alone."""
         suite = _Suite(missing=self._missing())
         drawn = sorted(pairs, key=lambda pair: Random(f"probe/{pair[0].problem.id}").random())
         for asked, completion in drawn[: self._setting.problems]:
@@ -129,12 +130,15 @@ class _Prober:
             yield from hints(one.asked.problem.id, one.reference, one.asked.problem.answer, right)
 
     def asking(self, one: _Chosen, probe: Probe) -> Asked:
-        protocol = self._spec.asking(one.asked.suite).protocol
-        limits = Limits(0.0, 1.0, ANSWER_TOKENS if probe.forced else protocol.max_tokens)
-        return one.asked._replace(request=Request(self._prompt(one, probe), 1, one.asked.request.seed), limits=limits)
+        prompt_ids = self._prompt(one, probe)
+        most = ANSWER_TOKENS if probe.forced else self._spec.asking(one.asked.suite).protocol.max_tokens
+        if self._room is not None:
+            most = min(most, self._room - len(prompt_ids) - 1)  # one for the end-of-sequence token
+        request = Request(prompt_ids, 1, one.asked.request.seed)
+        return one.asked._replace(request=request, limits=Limits(0.0, 1.0, most))
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """Without special tokens."""
+        """Return the token ids of a text without special tokens."""
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else ()
 
     def _prompt(self, one: _Chosen, probe: Probe) -> tuple[int, ...]:
@@ -158,7 +162,7 @@ class _Prober:
 
 
 def begun(probe: Probe) -> str:
-    """What the completion is made to begin with; for a hint, the line after the question. A cue has its own line."""
+    """Return the text that begins the completion; for a hint, the line after the question. A cue has its own line."""
     if probe.kind is Kind.HINT:
         return HINT.format(answer=probe.hint)
     if not probe.forced:
@@ -191,7 +195,7 @@ def _read(
 
 
 class _Judge:
-    """The replies against the reference, the gold answer and the hint.
+    """Judges replies against the reference, the gold answer and the hint.
 
     A forced reply may be no answer at all, such as the next step. Where a plain answer is wanted and it is none, it is
     wrong, and no computer algebra is started for it.
@@ -221,7 +225,7 @@ class _Judge:
 
 
 def _answering(probe: Probe, reply: Completion) -> str:
-    """The text in which the answer stands: the cue's line where it was forced, or else the whole completion."""
+    """Return the text in which the answer stands: the cue's line where it was forced, or else the whole completion."""
     if probe.forced:
         return probe.cue.rpartition(CLOSE)[2] + reply.text.lstrip().partition("\n")[0]
     return reply.text if probe.kind is Kind.HINT else probe.prefix + reply.text

@@ -78,9 +78,9 @@ def make(spec: TrainSpec, bench: Workbench) -> Policy:
 def _generating(
     spec: TrainSpec, bench: Workbench, model: PreTrainedModel | PeftModel, sampler: Sampler
 ) -> Iterator[Generator]:
-    """What draws the completions: our own sampler, or the engine that the training names.
+    """Open what draws the completions: our own sampler, or the generation engine that the training settings name.
 
-    Supervised learning draws from the starting model, all else from the policy as it stands.
+    Supervised learning draws from the starting model, all else from the policy in its present state.
     """
     engine, follows = spec.engine, _follows(spec.training)
     if isinstance(engine, OwnSampler):
@@ -88,7 +88,7 @@ def _generating(
         return
     if world().size > 1:
         raise UserError(
-            f"The engine {engine.kind} serves a training of one process, and there are {world().size}.",
+            f"The generation engine {engine.kind} supports one training process, but there are {world().size}.",
             "Set runtime.processes = 1, or drop training.engine.",
         )
     found = stored(spec.model, bench.scratch / "stored")
@@ -97,7 +97,7 @@ def _generating(
 
 
 def _follows(training: Training) -> bool:
-    """Whether completions are the policy's own as it stands."""
+    """Return whether completions come from the policy in its present state."""
     return not isinstance(training.algorithm, SftShortest)
 
 
@@ -107,7 +107,7 @@ class _Untrained:
 
     model: torch.nn.Module
     sampler: Sampler
-    """Of a copy, or of the model itself where only adapters are trained."""
+    """The sampler of a copy, or of the model itself where only adapters are trained."""
 
     def generate(
         self, requests: Sequence[Request], limits: Limits, on_completion: OnCompletion | None = None
@@ -123,7 +123,7 @@ def _refuse_missing_trackers(wanted: Sequence[str]) -> None:
     there = get_available_reporting_integrations()
     if missing := [name for name in wanted if name not in there]:
         raise UserError(
-            f"runtime.report_to names {' and '.join(missing)}, which transformers does not find here "
+            f"runtime.report_to names {' and '.join(missing)}, which transformers does not find "
             f"(it finds {', '.join(there) or 'none'}).",
             "Install the tracker's package, or leave it out.",
         )
@@ -133,7 +133,9 @@ def _problems(spec: TrainSpec, bench: Workbench) -> list[Problem]:
     _, folder = bench.read(spec.problems, [part_file(TRAIN)])
     problems = read_part(folder, TRAIN)
     if not problems:
-        raise UserError("No training problems are left after preparation.", "Look at dropped.jsonl, and add problems.")
+        raise UserError(
+            "No training problems are left after preparation.", "See dropped.jsonl for the reasons, and add problems."
+        )
     return problems
 
 
@@ -147,5 +149,5 @@ def _quantised(spec: TrainSpec) -> bool:
 
 
 def _precision(training: Training) -> Precision:
-    """Of the weights as they are held: an update of 1e-6 would vanish in bfloat16 weights, but not in adapters."""
+    """Return the precision of stored weights: an update of 1e-6 would vanish in bfloat16 ones, not in adapters."""
     return "float32" if isinstance(training.weights, FullWeights) else training.precision

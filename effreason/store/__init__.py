@@ -31,7 +31,7 @@ class Store(Protocol):
     """
 
     def find(self, address: Address) -> Manifest | None:
-        """The manifest of a finished artifact, or None."""
+        """Return the manifest of a finished artifact, or None."""
         ...
 
     def seal(self, spec: Spec, artifact: Artifact, folder: Path, provenance: Provenance) -> Manifest:
@@ -43,11 +43,11 @@ class Store(Protocol):
         ...
 
     def addresses(self) -> Iterator[Address]:
-        """Every sealed artifact, sorted."""
+        """Yield the address of every sealed artifact, sorted."""
         ...
 
     def verify(self, manifest: Manifest) -> list[str]:
-        """One sentence for every file that is missing or differs from the manifest."""
+        """Return one sentence for every file that is missing or differs from the manifest."""
         ...
 
     def save_working(self, address: Address, name: str, folder: Path) -> None:
@@ -55,15 +55,15 @@ class Store(Protocol):
         ...
 
     def load_working(self, address: Address, into: Path) -> str | None:
-        """Copy the newest whole checkpoint (by name, in sorting order) below `into`; its name, or None."""
+        """Copy the newest whole checkpoint (by name, in sorting order) below `into`; return its name, or None."""
         ...
 
     def clear_working(self, address: Address) -> None:
-        """Forget the checkpoints of a step that has been sealed."""
+        """Remove the checkpoints of a step that has been sealed."""
         ...
 
     def litter(self, older_than: timedelta) -> Iterator[Litter]:
-        """What no sealed artifact and no unfinished step needs, of addresses where nothing has changed for so long."""
+        """Yield what no sealed artifact and no unfinished step needs, of addresses unchanged for `older_than`."""
         ...
 
     def remove(self, found: Litter) -> None:
@@ -71,20 +71,20 @@ class Store(Protocol):
         ...
 
     def journal(self, folder: str) -> Journal:
-        """Numbered pages that are written once, apart from all artifacts."""
+        """Return a journal: numbered pages that are written once, apart from all artifacts."""
         ...
 
     def journals(self, folder: str) -> list[str]:
-        """The names of the journals below `folder`, sorted."""
+        """Return the names of the journals below `folder`, sorted."""
         ...
 
     def telling(self, tell: Reporter) -> "Store":
-        """The same store; `tell` hears of large transfers, as phases `upload` and `fetch`, in megabytes."""
+        """Return the store with large transfers reported to `tell`, as phases `upload` and `fetch`, in megabytes."""
         ...
 
 
 def open_store(home: Home) -> Store:
-    """The store at `home`. boto3 is imported only for an S3 home."""
+    """Open the store at `home`. boto3 is imported only for an S3 home."""
     if isinstance(home, FolderHome):
         from effreason.store.folder import FolderStore
 

@@ -20,18 +20,19 @@ from effreason.choices import S3Home
 
 CHUNK_BYTES = 1 << 20
 ABANDONED_SECONDS = 3600.0
-"""Copying one file into the cache takes less; a partial file older than this has lost its writer."""
+"""The age at which a partial file has lost its writer; copying one file into the cache takes less."""
 
 
 class Cache:
-    """At most about `limit_bytes` in `folder`. Where the folder cannot be used, everything is read from the store."""
+    """A cache of at most about `limit_bytes` in `folder`. If the folder is unusable, everything is read from the
+    store."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder = folder
         self._limit_bytes = limit_bytes
 
     def take(self, file: StoredFile, target: Path) -> bool:
-        """Copy the file to `target`, if it is here and sound."""
+        """Copy the file to `target`, if it is cached and undamaged; return whether it was."""
         held = self._folder / file.sha256
         try:
             original = held.open("rb")
@@ -48,7 +49,7 @@ class Cache:
         return sound
 
     def keep(self, file: StoredFile, source: Path) -> None:
-        """Keep a copy of `source`, whose digest has been verified, and let go of what no longer fits."""
+        """Keep a copy of `source`, whose digest has been verified, and evict what no longer fits."""
         if file.size > self._limit_bytes:
             return
         with suppress(OSError):  # a cache that is full or only to be read costs time, not the step
@@ -78,7 +79,7 @@ class Cache:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """While no other process lets go of files: two that count at once would let go of twice as much."""
+        """Let no other process evict files meanwhile: two that count at once would evict twice as much."""
         lock = os.open(self._folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -88,7 +89,7 @@ class Cache:
 
 
 def cache_of(home: S3Home) -> Cache | None:
-    """The cache that `home` asks for."""
+    """Return the cache that `home` asks for."""
     if home.cache_bytes == 0:
         return None
     shared = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -30,7 +30,7 @@ class Checkpoint(Frozen):
 
 
 class Checkpoints:
-    """Those of one step."""
+    """The checkpoints of one step."""
 
     def __init__(self, shelf: Shelf, address: Address, tell: Reporter) -> None:
         self._shelf = shelf
@@ -38,7 +38,7 @@ class Checkpoints:
         self._tell = tell
 
     def save(self, name: str, folder: Path) -> None:
-        """Keep the files below `folder`, whole or not at all, and let go of older checkpoints."""
+        """Keep the files below `folder`, whole or not at all, and remove older checkpoints."""
         place = f"{self._folder}/{name}"
         replaced = self._read(name)
         checkpoint = Checkpoint(name=name, attempt=secrets.token_hex(8), files=inventory(folder, self._shelf))
@@ -56,7 +56,7 @@ class Checkpoints:
             self._let_go(replaced, checkpoint)
 
     def load(self, into: Path) -> str | None:
-        """Copy the newest whole checkpoint (by name, in sorting order) below `into`; its name, or None."""
+        """Copy the newest whole checkpoint (by name, in sorting order) below `into`; return its name, or None."""
         for name in sorted(self._names(), reverse=True):
             checkpoint, place = self._read(name), f"{self._folder}/{name}"
             if checkpoint is None:
@@ -66,7 +66,7 @@ class Checkpoints:
         return None
 
     def newest(self, sizes: Mapping[str, int]) -> set[str]:
-        """The keys of the newest checkpoint that is whole by the `sizes` under all keys; its files stay unread."""
+        """Return the keys of the newest checkpoint that is whole by the `sizes` under all keys, without reading it."""
         for name in sorted(self._names(), reverse=True):
             if (checkpoint := self._read(name)) is not None:
                 files = keys_of(checkpoint, f"{self._folder}/{name}")
@@ -75,7 +75,7 @@ class Checkpoints:
         return set()
 
     def _names(self) -> set[str]:
-        """Of whole checkpoints and of fragments."""
+        """Return the names of whole checkpoints and of fragments."""
         folder = self._folder + "/"
         return {key.removeprefix(folder).partition("/")[0] for key in self._shelf.keys(self._folder)}
 
@@ -96,7 +96,7 @@ class Checkpoints:
 
 
 def keys_of(checkpoint: Checkpoint, place: str) -> dict[str, int]:
-    """Where its files lie, and their bytes."""
+    """Return the keys of a checkpoint's files, with their bytes."""
     return {file_key(place, checkpoint.attempt, file): file.size for file in checkpoint.files}
 
 

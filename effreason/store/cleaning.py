@@ -16,15 +16,15 @@ from effreason.specs import Address, StepName
 from effreason.store.shelf import Damaged, Entry, Shelf
 
 ADDRESS = re.compile(r"(?:working/)?(\w+/[0-9a-f]{24})/")
-"""How the key of anything that belongs to an address begins."""
+"""The beginning of the key of anything that belongs to an address."""
 
 Needed = Callable[[Address, Mapping[str, int]], set[str]]
-"""The keys that an address cannot do without, of those with so many bytes. Raises `Damaged` where it cannot be told."""
+"""A function that picks the keys that an address needs from all, with bytes. Raises `Damaged` where that is unknown."""
 
 
 @dataclass(frozen=True)
 class Litter:
-    """What one address can do without. Made by `litter`; removed by `Store.remove`."""
+    """The unneeded files of one address. Made by `litter`; removed by `Store.remove`."""
 
     address: Address
     entries: tuple[Entry, ...]
@@ -36,7 +36,7 @@ class Litter:
 
 
 def litter(shelf: Shelf, needed: Needed, before: datetime) -> Iterator[Litter]:
-    """By address; each is looked at again at the moment when it is yielded."""
+    """Yield the litter by address; each is checked again at the moment when it is yielded."""
     newest: dict[Address, datetime] = {}
     for folder in (*get_args(StepName), "working"):
         for entry in shelf.entries(folder):

@@ -22,7 +22,7 @@ from effreason.store.shelf import Shelf, disk_errors
 
 
 def inventory(folder: Path, shelf: Shelf) -> tuple[StoredFile, ...]:
-    """Every file below `folder` with its size and digest, sorted by path."""
+    """Return every file below `folder` with its size and digest, sorted by path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return tuple(_stored(path, folder, shelf) for path in files)
 
@@ -47,7 +47,7 @@ def copy_all(
     tell: Reporter,
     cache: Cache | None = None,
 ) -> str | None:
-    """Bring all `files` below `into`, or none of them and the fault of the first that differs."""
+    """Copy all `files` below `into`, or none of them; return the fault of the first that differs."""
     meter = Meter("fetch", sum(file.size for file in files), tell)
     with disk_errors(into):
         into.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def copy_all(
 
 
 def fault_of(shelf: Shelf, key: str, file: StoredFile, sink: Callable[[bytes], object]) -> str | None:
-    """Read one file into `sink`; what is wrong with it, if anything."""
+    """Read one file into `sink` and return what is wrong with it, if anything."""
     size = shelf.size(key)
     if size is None:
         return f"{file.path} is missing"
@@ -79,7 +79,7 @@ def fault_of(shelf: Shelf, key: str, file: StoredFile, sink: Callable[[bytes], o
 
 
 def sweep(shelf: Shelf, folder: str, sparing: tuple[str, ...] = ()) -> None:
-    """Clear if possible: litter costs some space, finished work and the true reason of a failure are worth more."""
+    """Clear if possible: litter costs some space; finished work and the true reason of a failure are worth more."""
     with suppress(EffreasonError):
         shelf.clear(folder, sparing)
 

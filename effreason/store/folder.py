@@ -24,7 +24,7 @@ class FolderStore(SealedStore):
 
 
 class FolderShelf:
-    """Keys are paths below `root`. What has been written is on the disk, not in a cache, before it counts."""
+    """A shelf whose keys are paths below `root`. What is written counts once it is on the disk, not in a cache."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -111,7 +111,7 @@ class FolderShelf:
                 yield Entry(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
     def remove(self, entry: Entry) -> None:
-        """And the folders that are empty without it, but for those of whole steps, where others may be at work."""
+        """Remove a file and the folders left empty, except those of whole steps, where others may be at work."""
         with disk_errors(self.root):
             (self.root / entry.key).unlink(missing_ok=True)
         steps = 2 if entry.key.startswith("working/") else 1
@@ -129,7 +129,7 @@ class FolderShelf:
                     os.rmdir(parent)
 
     def _partial(self, folder: Path, content: bytes) -> Path:
-        """A file of its own name in `folder`, to be moved or linked to its place when whole."""
+        """Write a file of its own name in `folder`, to be moved or linked to its place when whole."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f".partial-{secrets.token_hex(8)}"
         try:

@@ -22,7 +22,7 @@ class Journal:
         self._folder = folder
 
     def last(self) -> int:
-        """The number of the last page; 0 where there is none."""
+        """Return the number of the last page; 0 where there is none."""
         names = (key.rpartition("/")[2] for key in self._shelf.keys(self._folder))
         return max((int(page[1]) for name in names if (page := PAGE.fullmatch(name))), default=0)
 
@@ -30,9 +30,9 @@ class Journal:
         return self._shelf.read(self._key(number))
 
     def write(self, number: int, content: bytes) -> bytes | None:
-        """Write the page unless it is there; what stands on it afterwards, read back.
+        """Write the page unless it exists; return what stands on it afterwards, read back.
 
-        So it is known whose page it is, and whether a write came through whose reply was lost.
+        The answer shows whose page it is, and whether a write succeeded whose reply was lost.
         """
         if self._shelf.exclusive:
             self._shelf.write_first(self._key(number), content)
@@ -41,7 +41,7 @@ class Journal:
         return self.read(number)
 
     def where(self) -> str:
-        """As a person finds it."""
+        """Return the place as a person finds it."""
         return self._shelf.where(self._folder)
 
     def _key(self, number: int) -> str:
@@ -49,6 +49,6 @@ class Journal:
 
 
 def journals(shelf: Shelf, folder: str) -> list[str]:
-    """The names of the journals that lie side by side below `folder`, sorted."""
+    """Return the names of the journals that lie side by side below `folder`, sorted."""
     keys = (key.removeprefix(f"{folder}/") for key in shelf.keys(folder))
     return sorted({key.partition("/")[0] for key in keys if PAGE.fullmatch(key.partition("/")[2])})

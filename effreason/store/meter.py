@@ -6,13 +6,13 @@ import time
 from effreason.progress import Progress, Reporter
 
 LARGE_BYTES = 100_000_000
-"""Less than this is over before anybody has read of it."""
+"""The size from which transfers are reported: a smaller one is over before anybody has read of it."""
 SECONDS_BETWEEN = 1.0
 MEGABYTE = 1_000_000
 
 
 class Meter:
-    """Tells of `total` bytes, in megabytes, about once a second. Threads may share it."""
+    """Reports the progress of `total` bytes, in megabytes, about once a second. Threads may share it."""
 
     def __init__(self, phase: str, total: int, tell: Reporter) -> None:
         self._phase, self._total, self._tell = phase, total, tell
@@ -21,7 +21,7 @@ class Meter:
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        """So many more bytes are over."""
+        """Count so many more bytes as transferred."""
         with self._lock:
             self._done += count
             due = time.monotonic() - self._spoke >= SECONDS_BETWEEN or self._done == self._total

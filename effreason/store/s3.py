@@ -24,7 +24,7 @@ class S3Store(SealedStore):
 
 
 class S3Shelf:
-    """Keys are object keys below the prefix of `home`. Threads may share it."""
+    """A shelf whose keys are object keys below the prefix of `home`. Threads may share it."""
 
     def __init__(self, home: S3Home, transfer: Transfer = Transfer()) -> None:
         self._server = S3Server(home, transfer)
@@ -70,7 +70,7 @@ class S3Shelf:
         return self._server.ask_unless(ABSENT, lambda: int(self.client.head_object(**self._at(key))["ContentLength"]))
 
     def chunks(self, key: str, size: int) -> Iterator[bytes]:
-        """In parts, of which a few are under way at the same time."""
+        """Yield the bytes in parts, of which a few are in flight at the same time."""
         under_way: deque[Future[bytes]] = deque()
         with ThreadPoolExecutor(self._transfer.threads) as pool:
             for start in range(0, size, self._transfer.part_bytes):
@@ -123,7 +123,7 @@ class S3Shelf:
         return self._server.ask(lambda: bytes(self.client.get_object(**ranged)["Body"].read()))
 
     def _objects(self, folder: str) -> Iterator[dict[str, Any]]:
-        """Page by page."""
+        """Yield the objects, page by page."""
         request = partial(self.client.list_objects_v2, Bucket=self._server.bucket, Prefix=self._below(folder))
         after: dict[str, str] = {}
         while True:

@@ -121,29 +121,29 @@ class SealedStore:
             self._shelf.write(key, content)
 
     def _needed(self, address: Address, sizes: Mapping[str, int]) -> set[str]:
-        """See `cleaning.Needed`."""
+        """Return the keys that an address needs; see `cleaning.Needed`."""
         manifest = self.find(address)
         if manifest is None:
             return Checkpoints(self._shelf, address, self._tell).newest(sizes)
         return {manifest_key(address), *keys_of(manifest)}
 
     def _settled(self, address: Address) -> Manifest:
-        """The manifest that stands, whoever wrote it; what other attempts left behind is removed.
+        """Return the manifest that stands, whoever wrote it; remove what other attempts left behind.
 
-        Reading it back also answers whether a write whose reply was lost has come through.
+        Reading it back also answers whether a write succeeded whose reply was lost.
         """
         standing = self.find(address)
         if standing is None:
             raise StepFailure(
                 f"The manifest of {address} vanished while it was being sealed.",
-                f"See to it that nothing else removes files at {self._shelf.where(address)}, and run again.",
+                f"Make sure nothing else removes files at {self._shelf.where(address)}, and run again.",
             )
         if self._shelf.exclusive:  # otherwise another manifest may yet replace this one and need its files
             sweep(self._shelf, address, sparing=(manifest_key(address), *keys_of(standing)))
         return standing
 
     def _without(self, failed: Manifest) -> Manifest | None:
-        """The manifest that stands although `failed` could not be sealed.
+        """Return the manifest that stands although `failed` could not be sealed.
 
         The files of `failed` are removed; large ones stay for the next writer to go on from.
         """
@@ -155,7 +155,7 @@ class SealedStore:
     def _damaged(self, address: Address, fault: str) -> Damaged:
         return Damaged(
             f"The stored artifact {address} is damaged: {fault}.",
-            f"Run `effreason artifacts verify {address}`; to have it made again, delete {self._shelf.where(address)}.",
+            f"Run `effreason artifacts verify {address}`; to have it remade, delete {self._shelf.where(address)}.",
         )
 
 
@@ -164,12 +164,12 @@ def manifest_key(address: Address) -> str:
 
 
 def keys_of(manifest: Manifest) -> list[str]:
-    """Where the files of the manifest lie, in its order."""
+    """Return the keys of the files of the manifest, in its order."""
     return [file_key(manifest.address, manifest.attempt, file) for file in manifest.files]
 
 
 def _after(manifest: Manifest, seconds: float) -> Manifest:
-    """With the turn of its step, which keeps its share of the machine while its files are stored, so much longer."""
+    """Return the manifest with a longer turn of its step, which keeps its share of the machine while storing."""
     origin = manifest.provenance
     if origin.turn_seconds is None:
         return manifest

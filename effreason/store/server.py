@@ -31,7 +31,7 @@ TAKEN = frozenset({"412", "PreconditionFailed"})
 UNKNOWN = frozenset({"501", "NotImplemented"})
 NO_ANSWER = (ConnectionError, HTTPClientError, IncompleteReadError)
 PASSING = frozenset({"BadDigest", "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown"})
-"""Errors below 500 that the same request may not meet again."""
+"""Error codes below status 500 after which the same request may succeed."""
 FULL = frozenset({"InsufficientStorage", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull"})
 ELSEWHERE = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"})
 EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
@@ -39,15 +39,15 @@ EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
 
 @dataclass(frozen=True)
 class Transfer:
-    """How bytes travel. Changes speed and endurance, never what is read back."""
+    """The settings of transfers. They change speed and endurance, never what is read back."""
 
     part_bytes: int = 16 << 20
-    """Files above this go up in parts of this size (or what 10,000 parts need); S3 refuses parts below 5 MiB."""
+    """The part size of uploads of larger files (or what 10,000 parts need); S3 refuses parts below 5 MiB."""
     threads: int = 4
     first_patience_seconds: float = 10.0
-    """How long to try before the first answer: a wrong endpoint should not cost a minute."""
+    """The time to try before the first answer: a wrong endpoint should not cost a minute."""
     patience_seconds: float = 90.0
-    """How long to repeat a request afterwards: a server may restart in the middle of a long step."""
+    """The time to repeat a request afterwards: a server may restart in the middle of a long step."""
 
 
 class S3Server:
@@ -60,14 +60,14 @@ class S3Server:
         self._answered = False
 
     def ask(self, request: Callable[[], Answer]) -> Answer:
-        """What the server answers; its errors are explained."""
+        """Return the server's answer; its errors are explained."""
         try:
             return self._patiently(request)
         except ClientError as error:
             raise self._refusal(error) from error
 
     def ask_unless(self, codes: frozenset[str], request: Callable[[], Answer]) -> Answer | None:
-        """`ask`, but None if the server answers one of `codes`."""
+        """Return the answer as `ask` does, but None if the server answers one of `codes`."""
         try:
             return self._patiently(request)
         except ClientError as error:
@@ -76,7 +76,7 @@ class S3Server:
             raise self._refusal(error) from error
 
     def refusal(self, request: Callable[[], object]) -> str | None:
-        """The code that the server refuses the request with; None if it does as it is asked."""
+        """Return the code with which the server refuses the request; None if it accepts it."""
         try:
             self._patiently(request)
         except ClientError as error:
@@ -111,7 +111,7 @@ class S3Server:
 
     @property
     def _name(self) -> str:
-        """Without a user name or password that somebody may have put into the address."""
+        """The address without a user name or password that somebody may have put into it."""
         address = urlsplit(self.client.meta.endpoint_url)
         return f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
 
@@ -119,34 +119,34 @@ class S3Server:
         if isinstance(failure, ClientError):
             return StepFailure(
                 f"The S3 server {self._name} answered {_code(failure)} for {seconds:.0f} seconds.",
-                "Look into its log (a full disk or an exhausted quota answers so) and run again.",
+                "Check its log (for a full disk or an exhausted quota, say) and run again.",
             )
         return Unreachable(
             f"The S3 server {self._name} did not answer for {seconds:.0f} seconds ({type(failure).__name__}).",
-            "Check the endpoint, the network and whether the server runs, and run again.",
+            "Check the endpoint, the network and that the server is running, and run again.",
         )
 
     def _refusal(self, error: ClientError) -> EffreasonError:
         code, status = _code(error), status_of(error)
         if code == "NoSuchBucket":
-            return UserError(f"There is no bucket {self.bucket} at {self._name}.", "Create it, or name another.")
+            return UserError(f"There is no bucket {self.bucket} at {self._name}.", "Create it, or choose another.")
         if code in FULL or status == 507:
-            return StepFailure(f"The bucket {self.bucket} is full ({code}).", "Free space or raise its quota.")
+            return StepFailure(f"The bucket {self.bucket} is full ({code}).", "Free space, or raise its quota.")
         if code in ELSEWHERE or status == 301:
-            return UserError(f"The bucket {self.bucket} lies in another region ({code}).", "Set the store's region.")
+            return UserError(f"The bucket {self.bucket} is in another region ({code}).", "Set the store's region.")
         if code in EXPIRED or status in {401, 403}:
             return UserError(
                 f"{self._name} refused the credentials for the bucket {self.bucket} ({code}).",
-                "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE, and the rights that they carry.",
+                "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE, and their permissions.",
             )
         return StepFailure(
             f"{self._name} refused a request for the bucket {self.bucket} ({code}, HTTP {status}).",
-            "Look into the server's log; the store needs an S3 server with multipart uploads and ranged reads.",
+            "Check the server's log; the store needs an S3 server with multipart uploads and ranged reads.",
         )
 
 
 def md5_header(content: bytes) -> str:
-    """Content-MD5, which every S3 server compares; several ignore the checksum headers that came later."""
+    """Return Content-MD5, which every S3 server compares; several ignore the checksum headers that came later."""
     return b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
 
 
@@ -173,7 +173,7 @@ def _client(home: S3Home, transfer: Transfer) -> Any:
 
 
 def _unusable(error: BotoCoreError) -> UserError:
-    """The request never left: no credentials, an unknown profile, a bucket's name that cannot be."""
+    """Return the error for a request that never left: no credentials, an unknown profile, an invalid bucket name."""
     return UserError(
         f"S3 cannot be used as configured ({type(error).__name__}).",
         "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, and check the bucket's name and region.",
@@ -185,10 +185,10 @@ def _code(error: ClientError) -> str:
 
 
 def status_of(error: ClientError) -> int:
-    """Of HTTP; 0 where the answer names none."""
+    """Return the HTTP status; 0 where the answer names none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def may_pass(error: ClientError) -> bool:
-    """Whether the same request may be answered another time."""
+    """Return whether the same request may be answered another time."""
     return _code(error) in PASSING or status_of(error) in {408, 429, 500, 502, 503, 504}

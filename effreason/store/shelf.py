@@ -15,32 +15,32 @@ from effreason.errors import EffreasonError, StepFailure, UserError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-NOT_A_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST})
+NOT_A_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG})
 
 
 class Unreachable(StepFailure):
-    """No answer came in time; what was asked for last may have been done all the same."""
+    """The failure that no answer came in time; what was asked for last may have been done all the same."""
 
 
 class Damaged(StepFailure):
-    """What is stored is not what was sealed."""
+    """The failure that what is stored is not what was sealed."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What takes room on a shelf. Made by the shelves; read by `cleaning`."""
+    """A file or an upload that takes room on a shelf. Made by the shelves; read by `cleaning`."""
 
     key: str
     size: int
     """Bytes."""
     changed: datetime
-    """By the clock of the server or of the file system, UTC."""
+    """The time of the last change by the clock of the server or of the file system, UTC."""
     upload: str | None = None
-    """The number of an upload that was begun under this key and not completed; None for a file."""
+    """The number of an unfinished upload under this key; None for a file."""
 
 
 class Shelf(Protocol):
-    """The seam under a store: `FolderShelf` and `S3Shelf`.
+    """The interface under a store: `FolderShelf` and `S3Shelf`.
 
     Raises `UserError` when the home does not exist or refuses its user, `StepFailure` when it is full or fails, and
     `Unreachable` when it does not answer.
@@ -52,15 +52,15 @@ class Shelf(Protocol):
         ...
 
     def where(self, key: str) -> str:
-        """The key as a person finds it."""
+        """Return the key as a person finds it."""
         ...
 
     def continues(self, size: int) -> bool:
-        """Whether a file of so many bytes, put under the key of a `put` that was cut off, is continued."""
+        """Return whether a file of so many bytes, put under the key of a `put` that was cut off, is continued."""
         ...
 
     def put(self, key: str, source: Path, count: Callable[[int], object]) -> None:
-        """Store a file of any size; `count`, from any thread, hears how many more bytes are there.
+        """Store a file of any size; `count` is called, from any thread, with the number of further bytes stored.
 
         Until it is whole it may be visible, but no manifest names it yet.
         """
@@ -71,27 +71,27 @@ class Shelf(Protocol):
         ...
 
     def write_first(self, key: str, content: bytes) -> None:
-        """`write` unless the key is taken, which is no error. Only where `exclusive`."""
+        """Do the same as `write` unless the key is taken, which is no error. Only where `exclusive`."""
         ...
 
     def read(self, key: str) -> bytes | None:
-        """What `write` stored, or None."""
+        """Return what `write` stored, or None."""
         ...
 
     def size(self, key: str) -> int | None:
-        """Bytes under the key; None where there is nothing."""
+        """Return the bytes under the key; None where there is nothing."""
         ...
 
     def chunks(self, key: str, size: int) -> Iterator[bytes]:
-        """The `size` bytes under the key, in order."""
+        """Yield the `size` bytes under the key, in order."""
         ...
 
     def keys(self, folder: str) -> Iterator[str]:
-        """Every key below `folder`, in no particular order."""
+        """Yield every key below `folder`, in no particular order."""
         ...
 
     def entries(self, folder: str) -> Iterator[Entry]:
-        """Every file and every unfinished upload below `folder`, in no particular order."""
+        """Yield every file and every unfinished upload below `folder`, in no particular order."""
         ...
 
     def remove(self, entry: Entry) -> None:
@@ -105,7 +105,7 @@ class Shelf(Protocol):
 
 @contextmanager
 def disk_errors(place: Path) -> Iterator[None]:
-    """Answer for what the operating system refuses at `place`."""
+    """Explain what the operating system refuses at `place` while the block runs."""
     try:
         yield
     except OSError as error:
@@ -114,9 +114,11 @@ def disk_errors(place: Path) -> Iterator[None]:
 
 def _explained(error: OSError, place: Path) -> EffreasonError:
     if error.errno in FULL:
-        return StepFailure(f"There is no room left to write {place}.", "Free disk space or quota there and run again.")
+        return StepFailure(f"There is no room left to write {place}.", "Free disk space or quota there, and run again.")
     if error.errno in FORBIDDEN:
-        return UserError(f"{place} may not be used ({error.strerror}).", "Change its permissions, or choose another.")
+        return UserError(
+            f"Access to {place} is denied ({error.strerror}).", "Change its permissions, or choose another."
+        )
     if error.errno in NOT_A_FOLDER:
         return UserError(f"{place} is not a folder that can be used ({error.strerror}).", "Choose another place.")
-    return StepFailure(f"{place} failed ({error.strerror}).", "Check the disk that it lies on and run again.")
+    return StepFailure(f"{place} failed ({error.strerror}).", "Check its disk, and run again.")

@@ -18,7 +18,7 @@ from effreason.errors import StepFailure
 from effreason.store.server import ABSENT, UNKNOWN, S3Server, Transfer, md5_header
 
 MOST_PARTS = 10_000
-"""Of one upload, by the S3 protocol."""
+"""The most parts of one upload, by the S3 protocol."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Part:
 
 
 class Uploads:
-    """Those of one bucket."""
+    """The uploads of one bucket."""
 
     def __init__(self, server: S3Server, transfer: Transfer) -> None:
         self._server = server
         self._transfer = transfer
 
     def put(self, key: str, source: Path, count: Callable[[int], object]) -> None:
-        """Store `source`, going on from what is there. `count` hears of the bytes as they arrive.
+        """Store `source`, continuing from what is there. `count` is called with the bytes as they arrive.
 
         An upload that fails stays, to be continued, until the store is cleaned.
         """
@@ -62,7 +62,7 @@ class Uploads:
             raise StepFailure(f"An upload to {self._server.bucket}/{key} was removed while it ran.", "Run again.")
 
     def begun(self, prefix: str) -> Iterator[Begun]:
-        """Every upload under keys that begin so; none where the server cannot list them."""
+        """Yield every upload under keys that begin so; none where the server cannot list them."""
         after: dict[str, str] = {}
         request = partial(self._server.client.list_multipart_uploads, Bucket=self._server.bucket, Prefix=prefix)
         while True:
@@ -74,7 +74,7 @@ class Uploads:
             after = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def sent(self, key: str, upload: str) -> dict[int, Part]:
-        """By number."""
+        """Return the parts that the server holds, by number."""
         parts: dict[int, Part] = {}
         after: dict[str, int] = {}
         request = partial(self._server.client.list_parts, **self._at(key), UploadId=upload)
@@ -95,7 +95,7 @@ class Uploads:
         return {"Bucket": self._server.bucket, "Key": key}
 
     def _waiting(self, key: str) -> str | None:
-        """The upload under this key that was begun last."""
+        """Return the upload under this key that was begun last."""
         waiting = (upload for upload in self.begun(key) if upload.key == key)
         latest = max(waiting, key=lambda upload: upload.at, default=None)
         return latest.id if latest else None
@@ -107,7 +107,7 @@ class Uploads:
     def _send(
         self, key: str, upload: str, source: Path, part_bytes: int, count: Callable[[int], object]
     ) -> list[dict[str, object] | None]:
-        """Every part with its ETag, in order; None for those whose upload has vanished."""
+        """Return every part with its ETag, in order; None for those whose upload has vanished."""
         there = self.sent(key, upload)
 
         def send(number: int, start: int) -> dict[str, object] | None:
@@ -133,7 +133,7 @@ class Uploads:
         return completed is not None
 
     def _whole(self, key: str, source: Path, part_bytes: int) -> bool:
-        """Whether the file is there: a writer before us, one beside us, or our own request whose reply was lost."""
+        """Return whether the file is there: from another writer, or from our own request whose reply was lost."""
         found = self._server.ask_unless(ABSENT, lambda: self._server.client.head_object(**self._at(key)))
         if found is None or found["ContentLength"] != source.stat().st_size:
             return False
@@ -150,7 +150,7 @@ def _holds(part: Part | None, content: bytes) -> bool:
 
 
 def _digest_of_digests(source: Path, part_bytes: int) -> str:
-    """The ETag that S3 gives to a file of several parts, less their number."""
+    """Return the ETag that S3 gives to a file of several parts, without their number."""
     whole = hashlib.md5(usedforsecurity=False)
     with source.open("rb") as file:
         while content := file.read(part_bytes):

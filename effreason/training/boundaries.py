@@ -1,4 +1,4 @@
-"""Where a training may be interrupted: between the batches of two steps, where there is no batch to remember."""
+"""Where a training run may be interrupted: between the batches of two steps, where no batch needs to be stored."""
 
 import shutil
 import threading
@@ -10,11 +10,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from effreason.specs import Training
 
 Keep = Callable[[int, Path], None]
-"""Called with the number of the step and a folder from which the training can go on; the folder is removed after."""
+"""A callback that gets the step's number and a folder from which training can resume, which is removed after."""
 
 
 class Boundaries(TrainerCallback):  # type: ignore[misc]  # transformers is not followed by mypy
-    """Takes checkpoints: every so many steps, and before leaving when asked to stop."""
+    """Takes checkpoints at regular steps, and before training stops on request."""
 
     def __init__(self, training: Training, keep: Keep, stopping: threading.Event) -> None:
         self.training = training
@@ -37,14 +37,14 @@ class Boundaries(TrainerCallback):  # type: ignore[misc]  # transformers is not 
 
 
 class Updates:
-    """The numbers of the updates that remain, in place of a data loader."""
+    """The numbers of the remaining updates, in place of a data loader."""
 
     def __init__(self, training: Training, done: Callable[[], int]) -> None:
         self.training = training
         self.done = done
 
     def __len__(self) -> int:
-        """All updates of the training: for the loop they are one epoch."""
+        """Return the number of all updates of the training run: for the loop they are one epoch."""
         return self.training.steps * self.training.updates_per_step
 
     def __iter__(self) -> Iterator[dict[str, int]]:

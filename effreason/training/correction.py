@@ -22,17 +22,17 @@ Truncated = TokenTruncated | SequenceTruncated
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """What the weights of some tokens came to. Made by `corrected`; read by the metrics."""
+    """The sum and the truncation of the weights of some tokens. Made by `corrected`; read by the metrics."""
 
     total: float
-    """The sum over tokens of their weights."""
+    """The sum of the weights over tokens."""
     truncated: int
-    """Tokens whose ratio was beyond the cap."""
+    """The number of tokens whose ratio was beyond the cap."""
     tokens: int
 
 
 def correction_of(training: Training) -> Truncated | None:
-    """None where there is no mismatch to correct, or no ratio to correct it in."""
+    """Return the correction; None where the own sampler draws, the algorithm has no ratio, or none is chosen."""
     exact = isinstance(training.engine, OwnSampler) or isinstance(training.algorithm, SftShortest)
     wanted = training.correction
     return wanted if isinstance(wanted, Truncated) and not exact else None
@@ -49,7 +49,7 @@ def corrected(micro_batch: MicroBatch, correction: Truncated) -> Weighing:
 
 
 def weights(correction: Truncated, trainer: torch.Tensor, engine: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Of every token, (rows, longest completion), from 0 to the cap.
+    """Return the weight of every token, (rows, longest completion), from 0 to the cap.
 
     `trainer` and `engine` are the log-probabilities of the same tokens, temperature included; `mask` is 1 where there
     is a token.

@@ -9,13 +9,13 @@ from effreason.choices import Algorithm, PolicyGradient, Ppo, SftShortest
 from effreason.records import Group
 
 EPSILON = 1e-8
-"""Keeps a batch without any spread from dividing by zero."""
+"""A guard against division by zero in a batch without any spread."""
 
 
 def credit(algorithm: Algorithm, rewards: Sequence[Rewards], groups: Sequence[Group]) -> list[list[float]]:
-    """One advantage for each completion of each group; 0 for those that were not judged.
+    """Return one advantage per completion of each group; 0 for those that were not judged.
 
-    With a value model the advantage of a token is a matter of the model; here it is the reward as it is.
+    With a value model the advantage of a token is the model's matter; here it is the unchanged reward.
     """
     match algorithm:
         case PolicyGradient(advantage=choice, whiten=whiten):
@@ -28,7 +28,7 @@ def credit(algorithm: Algorithm, rewards: Sequence[Rewards], groups: Sequence[Gr
 
 
 def whitened(credited: Sequence[Sequence[float]], rewards: Sequence[Rewards]) -> list[list[float]]:
-    """The advantages of the judged completions of a batch, shifted and scaled to mean 0 and standard deviation 1."""
+    """Return the advantages of a batch's judged completions, shifted and scaled to mean 0 and standard deviation 1."""
     pairs = chain.from_iterable(zip(*group, strict=True) for group in zip(credited, rewards, strict=True))
     judged = [advantage for advantage, reward in pairs if reward is not None]
     mean, spread = (fmean(judged), pstdev(judged) + EPSILON) if judged else (0.0, 1.0)
@@ -39,7 +39,7 @@ def whitened(credited: Sequence[Sequence[float]], rewards: Sequence[Rewards]) ->
 
 
 def shortest(group: Group) -> list[float]:
-    """1 for the first of the shortest correct completions, 0 for the others."""
+    """Return 1 for the first of the shortest correct completions, 0 for the others."""
     lengths = [outcome.tokens for outcome in group if outcome.correct]
     best = next(
         (place for place, outcome in enumerate(group) if outcome.correct and outcome.tokens == min(lengths)), None

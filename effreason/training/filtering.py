@@ -19,24 +19,24 @@ from effreason.training.rollouts import Rollout
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The largest |advantage| of a batch that is left out; below 0 where none is. Made by `thresholds`."""
+    """The largest |advantage| that is dropped from a batch; below 0 where nothing is. Made by `thresholds`."""
 
     alike: float
-    """In groups that are all right or all wrong, so that only lengths tell completions apart."""
+    """The threshold in groups that are all correct or all wrong, where only lengths tell completions apart."""
     mixed: float
-    """In groups with right and wrong ones."""
+    """The threshold in groups with correct and wrong completions."""
 
 
 NOTHING = Thresholds(0.0, 0.0)
-"""Leaves out what adds nothing to the gradient."""
+"""Thresholds that drop only what adds nothing to the gradient."""
 
 
 def thresholds(choice: Filter, advantages: Sequence[float], alpha: float, group_size: int) -> Thresholds:
-    """Of a batch of groups of `group_size` with these advantages.
+    """Return the filter's thresholds for one batch, whose groups have `group_size` completions.
 
-    Relative to alpha, a mixed group's stays below the least advantage that correctness alone can bring: where one of n
-    equally long answers is wrong, each right one has 1 / n against the group's mean, and 1 / (n - 1) against the mean
-    of the others.
+    Relative to alpha, the threshold of a mixed group stays below the least advantage that correctness alone can bring:
+    where one of n equally long answers is wrong, each correct one has 1 / n against the group's mean, and 1 / (n - 1)
+    against the mean of the others.
     """
     match choice:
         case KeepAll():
@@ -52,9 +52,9 @@ def thresholds(choice: Filter, advantages: Sequence[float], alpha: float, group_
 
 
 def above(rollouts: Sequence[Rollout], limits: Thresholds) -> list[Rollout]:
-    """The completions to learn from, in order; `rollouts` are whole groups.
+    """Return the completions to learn from, in order; `rollouts` are whole groups.
 
-    Where there are none, one stays with an advantage of 0: the optimiser then moves as it would have, had all of them
+    If none is left, one is kept with an advantage of 0: the optimiser then moves as it would have, had all of them
     passed through with an advantage of 0.
     """
     right = {rollout.group for rollout in rollouts if rollout.judgement.verdict is Verdict.RIGHT}

@@ -17,13 +17,13 @@ class Engine(Generator, Protocol):
     """A generator that holds a copy of the weights."""
 
     def load(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
-        """Replace them, given by their names in transformers."""
+        """Replace the weights, given by their names in transformers."""
         ...
 
 
 @dataclass(frozen=True)
 class Following:
-    """Hands the policy's weights over before every call, so that what has been learned is what is sampled from."""
+    """Hands the policy's weights to the engine before every call, so that it samples from what has been learned."""
 
     model: PreTrainedModel | PeftModel
     engine: Engine
@@ -37,7 +37,7 @@ class Following:
 
 
 def plain_weights(model: PreTrainedModel | PeftModel) -> Iterator[tuple[str, torch.Tensor]]:
-    """The weights by their names in transformers; adapters are added to what they adapt, which stays as it is."""
+    """Yield the weights by their names in transformers; adapters are added to what they adapt, which stays as it is."""
     plain = model.get_base_model() if isinstance(model, PeftModel) else model
     for name, weight in plain.named_parameters():
         owner, _, kind = name.rpartition(".")

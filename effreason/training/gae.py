@@ -16,7 +16,7 @@ EPSILON = 1e-8
 
 
 def gae(values: Floats, reward: float, discount: float, decay: float) -> Floats:
-    """The advantage of each token, (tokens,), from the value before each; `decay` is lambda."""
+    """Return the advantage of each token, (tokens,), from the value before each; `decay` is lambda."""
     following = np.append(values[1:], 0.0)
     deltas = discount * following - values
     deltas[-1] += reward
@@ -29,7 +29,7 @@ def gae(values: Floats, reward: float, discount: float, decay: float) -> Floats:
 
 
 def whitened(batch: Sequence[Floats]) -> list[Floats]:
-    """The advantages of all tokens of a batch, shifted and scaled to mean 0 and standard deviation 1."""
+    """Return the advantages of all tokens of a batch, shifted and scaled to mean 0 and standard deviation 1."""
     everything = np.concatenate(batch)
     mean, spread = everything.mean(), everything.std() + EPSILON
     return [(advantages - mean) / spread for advantages in batch]

@@ -1,4 +1,4 @@
-"""What a training leaves behind besides its weights: metrics.jsonl and completions.parquet.
+"""What a training run leaves behind besides its weights: metrics.jsonl and completions.parquet.
 
 Completions are written as they come, one row group a step, into parts; a part is closed when a checkpoint is taken, and
 at the end the parts are joined. So memory is bounded by one step, and a checkpoint holds exactly the steps before it.
@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
 
 
 class Ledger:
-    """The record of a training in a folder of its own; goes on from whatever the folder holds."""
+    """The record of a training run in a folder of its own; it continues whatever the folder holds."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class Ledger:
         self.parts.mkdir(parents=True, exist_ok=True)
         self.writer: pq.ParquetWriter | None = None
         self.lines = list(self._lines())
-        """Of metrics.jsonl."""
+        """The lines of metrics.jsonl."""
 
     @property
     def generated_tokens(self) -> int:
@@ -60,7 +60,7 @@ class Ledger:
             yield from map(json.loads, path.read_text().splitlines())
 
     def record(self, metrics: StepMetrics, rollouts: list[Rollout]) -> None:
-        """Write down one step."""
+        """Write one step."""
         line = metrics.line()
         with (self.folder / METRICS).open("a") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")

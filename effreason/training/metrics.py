@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class BatchFigures:
-    """What was generated, and what it was worth."""
+    """Figures of the completions that a step generated, and of their rewards."""
 
     reward: float
     """Mean over the judged completions, as are the accuracy and the lengths by verdict."""
@@ -26,7 +26,7 @@ class BatchFigures:
     tokens: float
     """Mean over all completions."""
     tokens_right: float | None
-    """None where there is no right completion."""
+    """Mean over the correct completions; None where there are none."""
     tokens_wrong: float | None
     truncated: float
     """Share of all completions."""
@@ -41,15 +41,15 @@ class BatchFigures:
 
 @dataclass(frozen=True, slots=True)
 class UpdateFigures:
-    """What the optimiser did. Over the tokens that were trained on: those whose advantage is not 0, or all with KL."""
+    """Figures of the updates, over the tokens trained on: those whose advantage is not 0, or all with KL."""
 
     loss: float
     grad_norm: float
-    """Before it was clipped."""
+    """The norm before clipping."""
     entropy: float
-    """Nats a token."""
+    """Nats per token."""
     kl: float | None
-    """Nats a token, to the starting model; None where none is kept."""
+    """Nats per token, to the starting model; None where none is kept."""
     clipped: float
     """Share of the tokens whose gradient the clip took away."""
     learning_rate: float
@@ -57,32 +57,32 @@ class UpdateFigures:
 
 @dataclass(frozen=True, slots=True)
 class FilterFigures:
-    """What was left out of the update, and what that saved."""
+    """The completions that the filter dropped from the updates, and the time that it saved."""
 
     filtered: float
     """Share of all completions."""
     filtered_tokens: int
     """Sampled tokens that no forward pass of the update saw."""
     seconds_filtered: float
-    """What they would have taken at the rate at which the others passed."""
+    """The time that they would have taken at the rate at which the others passed."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineFigures:
-    """How well the engine that sampled and the trainer agree; None where the engine was not asked."""
+    """The agreement between the engine that sampled and the trainer; None where the engine was not asked."""
 
     logprob_gap: float | None = None
-    """Nats a token: the mean absolute difference over a few completions."""
+    """Nats per token: the mean absolute difference over a few completions."""
     logprob_gap_most: float | None = None
-    """Of one token among them."""
+    """Nats: the largest absolute difference of a token among them."""
     importance_weight: float | None = None
-    """Mean over the tokens that were trained on; None where nothing is corrected."""
+    """Mean over the tokens that were trained on; None where no correction is made."""
     importance_truncated: float | None = None
     """Share of those tokens whose weight was capped."""
 
 
 def engine_figures(found: Gap | None, weighed: Sequence[Weighing]) -> EngineFigures:
-    """Sum up what was compared and weighed in a step, on all processes."""
+    """Sum up the comparison and the weights of a step, over all processes."""
     tokens = sum(part.tokens for part in weighed)
     return EngineFigures(
         logprob_gap=found.mean_nats if found else None,
@@ -106,14 +106,14 @@ class StepMetrics:
     seconds_score: float
     seconds_update: float
     peak_memory_bytes: int
-    """The most that was held until the end of this step: of the GPU's memory, or of this process's without one."""
+    """The most memory held until the end of this step: the GPU's, or this process's without a GPU."""
 
     @property
     def seconds(self) -> float:
         return self.seconds_generate + self.seconds_score + self.seconds_update
 
     def line(self) -> dict[str, float | None]:
-        """All figures side by side, as they are written."""
+        """Return all figures side by side, as they are written."""
         return {
             "step": self.step,
             "alpha": self.alpha,
@@ -148,22 +148,27 @@ def batch_figures(batch: Batch) -> BatchFigures:
     )
 
 
+def sampled_tokens(rollouts: list[Rollout]) -> int:
+    """Return the number of tokens of all the completions."""
+    return sum(len(rollout.completion.token_ids) for rollout in rollouts)
+
+
 def filter_figures(rollouts: list[Rollout], passed: list[Rollout], update_seconds: float) -> FilterFigures:
-    """Of a batch of which only `passed` went through the update."""
-    seen = _sampled_tokens(passed)
-    tokens = _sampled_tokens(rollouts) - seen
+    """Sum up what was dropped from a batch of which only `passed` went through the update."""
+    seen = sampled_tokens(passed)
+    tokens = sampled_tokens(rollouts) - seen
     return FilterFigures((len(rollouts) - len(passed)) / len(rollouts), tokens, update_seconds * tokens / max(1, seen))
 
 
 def peak_memory_bytes() -> int:
-    """Of the GPU if it is in use, else of this process."""
+    """Return the peak memory of the GPU if it is in use, else of this process."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # Linux counts in KiB
 
 
 def mean_of_updates(updates: list[UpdateFigures]) -> UpdateFigures:
-    """The updates of one step as one; the learning rate is that of the last."""
+    """Average the updates of one step; the learning rate is that of the last."""
     kl = [update.kl for update in updates if update.kl is not None]
     return UpdateFigures(
         loss=fmean(update.loss for update in updates),
@@ -173,10 +178,6 @@ def mean_of_updates(updates: list[UpdateFigures]) -> UpdateFigures:
         clipped=fmean(update.clipped for update in updates),
         learning_rate=updates[-1].learning_rate,
     )
-
-
-def _sampled_tokens(rollouts: list[Rollout]) -> int:
-    return sum(len(rollout.completion.token_ids) for rollout in rollouts)
 
 
 def _right(rollout: Rollout) -> bool:

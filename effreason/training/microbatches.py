@@ -20,21 +20,21 @@ generation batch. Besides, where the generator was asked: engine_log_probabiliti
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the losses are divided by: counts before anything was filtered out. Made and read by the trainer."""
+    """The denominators of the losses: counts before the filter. Made and read by the trainer."""
 
     rows: int
-    """Of the update."""
+    """Completions of the update."""
     tokens: int
-    """Of the update."""
+    """Sampled tokens of the update."""
     batch_tokens: int
-    """Of the whole generation batch."""
+    """Sampled tokens of the whole generation batch."""
 
 
 def deal(rollouts: Sequence[Rollout], padded_tokens: int, world: World) -> list[list[Rollout]]:
-    """This process's micro-batches of an update; every process has as many, with as many rows each.
+    """Return this process's micro-batches of an update; every process has as many, with as many rows each.
 
-    Dealt out by length, so that all have about as much to do, and cut where the first process has to, whose rows are
-    the longest. Where the rows do not divide, some whose advantage is set to 0 fill up.
+    Rollouts are dealt out by length, so that all processes have about the same work, and cut where the first process
+    has to, whose rows are the longest. If the rows do not divide evenly, padding rows whose advantage is 0 fill up.
     """
     ordered = sorted(rollouts, key=_length, reverse=True)
     missing = -len(ordered) % world.size
@@ -63,7 +63,7 @@ def _length(rollout: Rollout) -> int:
 
 
 def tensors(rows: Sequence[Rollout], pad_id: int, totals: Totals) -> MicroBatch:
-    """The rows as TRL's loss takes them."""
+    """Return the rows as TRL's loss takes them."""
     prompts = [row.question.prompt_ids for row in rows]
     completions = [row.completion.token_ids for row in rows]
     prompt_ids, prompt_mask = _padded_ids(prompts, pad_id, left=True)
@@ -80,7 +80,7 @@ def tensors(rows: Sequence[Rollout], pad_id: int, totals: Totals) -> MicroBatch:
 
 
 def _scores(lines: Sequence[tuple[float, ...] | None], shape: torch.Size) -> MicroBatch:
-    """Those of the engine, zeros on the right; nothing where one is missing."""
+    """Return the engine's log-probabilities, zeros on the right; nothing where one is missing."""
     scored = [line for line in lines if line is not None]
     if len(scored) < len(lines):
         return {}
@@ -91,8 +91,8 @@ def _scores(lines: Sequence[tuple[float, ...] | None], shape: torch.Size) -> Mic
 
 
 def share_of_update(loss: str, micro_batch: MicroBatch, totals: Totals) -> float:
-    """What TRL's loss of a micro-batch is multiplied by, so that the micro-batches of an update add up to the loss of
-    the update as it was before anything was filtered out.
+    """Return the factor on TRL's loss of a micro-batch with which the micro-batches of an update add up to the loss of
+    the update before anything was filtered out.
 
     TRL divides `dapo` by the generation batch; the other losses by the rows or tokens of the micro-batch.
     """

@@ -28,7 +28,7 @@ class Ahead:
 
     @classmethod
     def beside(cls, setting: Setting) -> "Ahead":
-        """With a copy of the model as it stands."""
+        """Return one that samples from a copy of the model in its present state."""
         policy = frozen_copy(setting.model)
         generator = setting.collector.generator
         eos_ids = generator.eos_ids if isinstance(generator, Sampler) else None
@@ -41,14 +41,14 @@ class Ahead:
         return self.coming is not None
 
     def start(self, step: int, alpha: float) -> None:
-        """Begin the batch of `step` with the trained model's weights of this moment."""
+        """Begin the batch of `step` with the trained model's present weights."""
         with torch.no_grad():
             for ours, theirs in zip(self.policy.parameters(), self.trained.parameters(), strict=True):
                 ours.copy_(theirs)
         self.coming = self.thread.submit(self.collector.batch, step, alpha)
 
     def take(self) -> Batch:
-        """The batch that was started; waits for it."""
+        """Wait for the batch that was started and return it."""
         assert self.coming is not None  # noqa: S101  `busy` tells
         coming, self.coming = self.coming, None
         return coming.result()

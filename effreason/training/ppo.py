@@ -29,13 +29,14 @@ VALUE_HEAD = "value_head.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Critique:
-    """Of one completion, before it is learned from: (tokens,) each. Made and read by the trainer."""
+    """Values, advantages and returns of a completion before the update, (tokens,) each. Made and read by the
+    trainer."""
 
     values: Floats
     advantages: Floats
-    """Whitened over the batch."""
+    """Token advantages, whitened over the batch."""
     returns: Floats
-    """What the values should have been."""
+    """The targets of the values."""
 
 
 Place = tuple[int, int]
@@ -65,7 +66,7 @@ class PpoTrainer(GroupTrainer):
         self.hidden = output.last_hidden_state  # type: ignore[attr-defined]
 
     def _values(self, tokens: int) -> torch.Tensor:
-        """Before each of the last `tokens` tokens of the newest forward pass: (rows, tokens), float32."""
+        """Return the value before each of the newest pass's last `tokens` tokens: (rows, tokens), float32."""
         states, self.hidden = self.hidden[:, -tokens - 1 : -1].float(), torch.empty(0)
         values: torch.Tensor = self.head(states)[..., 0]
         return values
@@ -77,7 +78,7 @@ class PpoTrainer(GroupTrainer):
         return optimizer
 
     def _credited(self, batch: Batch) -> Batch:
-        """The batch with the mean advantage of each completion's tokens, after the values have been asked."""
+        """Compute values and advantages; return the batch with the mean advantage of each completion's tokens."""
         batch = super()._credited(batch)
         values = self._all_values(batch.rollouts)
         self.critiques = dict(self._critiques(batch.rollouts, values))
@@ -95,7 +96,7 @@ class PpoTrainer(GroupTrainer):
 
     @torch.no_grad()
     def _all_values(self, rollouts: list[Rollout]) -> dict[Place, Floats]:
-        """Of every completion, whichever process asked."""
+        """Return the values of every completion, gathered over processes."""
         mine: dict[Place, Floats] = {}
         for rows in deal(rollouts, self._padded_tokens(), self.setting.world):
             micro_batch = self._prepare_input(tensors(rows, self._tokenizer.pad_token_id, Totals(1, 1, 1)))
@@ -116,7 +117,7 @@ class PpoTrainer(GroupTrainer):
             yield (one.group, one.sample), Critique(line, advantages, own + line)
 
     def _learned_from(self, rollouts: list[Rollout]) -> list[Rollout]:
-        """All that were judged: the values learn from every one."""
+        """Return all judged completions: the values learn from every one."""
         return [one for one in rollouts if one.reward is not None] or [replace(rollouts[0], advantage=0.0)]
 
     def _tensors(self, rows: list[Rollout], totals: Totals) -> MicroBatch:
@@ -132,7 +133,7 @@ class PpoTrainer(GroupTrainer):
         }
 
     def _critique(self, row: Rollout) -> Critique:
-        """Of a row to learn from; one that only fills up has nothing to say, and values that are as they should be."""
+        """Return the critique of a row; a padding row gets zero advantages and its old values as targets."""
         found = self.critiques.get((row.group, row.sample))
         if found is None or row.advantage == 0:
             nothing = np.zeros(len(row.completion.token_ids))
@@ -168,7 +169,7 @@ class PpoTrainer(GroupTrainer):
 
 
 def _padded(lines: list[Floats], width: int) -> torch.Tensor:
-    """(lines, width), float32, zeros on the right."""
+    """Return (lines, width), float32, zeros on the right."""
     padded = np.zeros((len(lines), width), dtype=np.float32)
     for row, line in enumerate(lines):
         padded[row, : len(line)] = line

@@ -19,23 +19,23 @@ from effreason.training.credit import credit
 from effreason.training.world import World
 
 Grade = Callable[[Sequence[tuple[str, str]]], list[Judgement]]
-"""Judges pairs of a completion's text and the gold answer, in order."""
+"""A function that judges pairs of a completion's text and the gold answer, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A training problem as it is put to the model. Made by the train step; read by the collector."""
+    """A training problem with its rendered prompt. Made by the train step; read by the collector."""
 
     problem: Problem
     prompt_ids: tuple[int, ...]
     budget: int | None = None
-    """Tokens that the prompt allows; None where it names none."""
+    """The tokens that the prompt allows; None where it names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A completion of a training step with what became of it. Made by the collector; read by the trainer and the
-    ledger."""
+    """A completion of a training step with its judgement, reward and advantage. Made by the collector; read by the
+    trainer and the ledger."""
 
     question: Question
     group: int
@@ -45,9 +45,9 @@ class Rollout:
     completion: Completion
     judgement: Judgement
     reward: float | None
-    """None where the completion could not be judged."""
+    """The reward; None where the completion could not be judged."""
     advantage: float
-    """Of the completion as a whole; what a value model makes of its tokens is not known here."""
+    """The advantage of the whole completion; a value model's advantages of single tokens are not kept here."""
 
     @property
     def outcome(self) -> Outcome:
@@ -56,7 +56,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All that a step generated, on all processes, one list a prompt."""
+    """All completions that a step generated, on all processes, one list per prompt."""
 
     alpha: float
     groups: list[list[Rollout]]
@@ -69,14 +69,14 @@ class Batch:
 
     @property
     def accuracy(self) -> float:
-        """Share of the judged completions that are right."""
+        """The share of the judged completions that are correct."""
         judged = [rollout for rollout in self.rollouts if rollout.reward is not None]
         return sum(rollout.outcome.correct for rollout in judged) / len(judged)
 
 
 @dataclass(frozen=True)
 class Collector:
-    """Makes the batch of any step, by the policy as it stands."""
+    """Makes the batch of any step, by the policy in its present state."""
 
     questions: Sequence[Question]
     generator: Generator
@@ -86,7 +86,7 @@ class Collector:
     world: World = World()
 
     def batch(self, step: int, alpha: float) -> Batch:
-        """The batch of step 1, 2, …
+        """Return the batch of step 1, 2, …
 
         Raises:
             StepFailure: none of the completions could be judged, so there is nothing to learn from.
@@ -103,8 +103,8 @@ class Collector:
         if all(rollout.reward is None for rollout in batch.rollouts):
             raise StepFailure(
                 f"None of the {len(batch.rollouts)} completions of step {step} could be judged.",
-                "Look at the gold answers of the training problems, or give the grader more time by running fewer "
-                "steps side by side.",
+                "Check the gold answers of the training problems, or give the grader more time by running fewer "
+                "steps concurrently.",
             )
         return batch
 
@@ -156,8 +156,8 @@ class Collector:
 
 
 def charged(batch: Batch, costs: Mapping[tuple[int, int], float], algorithm: Algorithm) -> Batch:
-    """The batch credited again after each completion has paid its cost, by group and sample; rewards stay as they were
-    given."""
+    """Return the batch credited again after each completion has paid its cost, by group and sample; rewards stay as
+    they were given."""
     rewards = [
         [None if one.reward is None else one.reward - costs[one.group, one.sample] for one in group]
         for group in batch.groups
@@ -173,7 +173,7 @@ def charged(batch: Batch, costs: Mapping[tuple[int, int], float], algorithm: Alg
 
 
 def questions_of_step(questions: Sequence[Question], count: int, seed: int, step: int) -> list[Question]:
-    """The `count` questions of step 1, 2, …: every epoch takes each question once, in an order of its own."""
+    """Return the `count` questions of step 1, 2, …: every epoch takes each question once, in an order of its own."""
     first = (step - 1) * count
     orders: dict[int, list[int]] = {}
     chosen = []

@@ -1,4 +1,4 @@
-"""A training from its newest checkpoint, or from the start, to its end."""
+"""A training run from its newest checkpoint, or from the start, to its end."""
 
 from pathlib import Path
 
@@ -30,7 +30,9 @@ def fine_tune(
     collector: Collector,
     bench: Workbench,
 ) -> Ledger:
-    """Train `model` in place and return the record of it.
+    """Train `model` in place and return the record of the run.
+
+    Where several processes train together, each calls this; the first of them keeps checkpoints and reports progress.
 
     Where several processes train together, each calls this; the first of them keeps checkpoints and tells.
 
@@ -70,7 +72,7 @@ def fine_tune(
     if done < spec.training.steps:
         raise StepFailure(
             f"The training was stopped after step {done} of {spec.training.steps}; its checkpoint is kept.",
-            "Run the experiment again to go on from there.",
+            "Run the experiment again to continue from there.",
         )
     return ledger
 
@@ -85,6 +87,8 @@ def _progress(metrics: StepMetrics, steps: int, tolerance: Tolerance, ledger: Le
     sounded = alarm(ledger.lines)
     hacking = sounded.sentence if sounded and sounded.step == metrics.step else None
     apart = disagreement(metrics.engine.logprob_gap, tolerance)
-    told = " ".join(filter(None, (hacking, apart))) or None
+    alarms = " ".join(filter(None, (hacking, apart))) or None
     tokens = metrics.batch.generated_tokens
-    return Progress(phase="train", done=metrics.step, total=steps, figures=figures, alarm=told, generated_tokens=tokens)
+    return Progress(
+        phase="train", done=metrics.step, total=steps, figures=figures, alarm=alarms, generated_tokens=tokens
+    )

@@ -17,20 +17,20 @@ from effreason.training.world import World
 
 @dataclass(frozen=True)
 class Setting:
-    """Made by `run.fine_tune` or a test; read by the trainers."""
+    """The parts of a training run. Made by `run.fine_tune` or a test; read by the trainers."""
 
     model: PreTrainedModel | PeftModel
-    """Trained in place."""
+    """The model that is trained in place."""
     tokenizer: PreTrainedTokenizerBase
     spec: TrainSpec
     collector: Collector
     folder: Path
-    """Takes checkpoints before they are kept."""
+    """The folder for checkpoints before they are kept."""
     keep: Keep
     stopping: threading.Event = field(default_factory=threading.Event)
-    """Set when a checkpoint should be taken and the training left."""
+    """An event that is set when a checkpoint should be taken and the training left."""
     accuracies: tuple[float, ...] = ()
-    """Of the batches of the steps that are already done."""
+    """The accuracies of the batches of the steps that are already done."""
     report_to: tuple[str, ...] = ()
     """Trackers that get every step's metrics, by their names in transformers."""
 
@@ -39,7 +39,7 @@ class Setting:
         return self.collector.world
 
     def reference(self) -> PreTrainedModel | None:
-        """The model as it stands, frozen; None where no KL is wanted, or where adapters can be switched off."""
+        """Return a frozen copy of the model as it is; None if no KL is wanted, or if adapters can be switched off."""
         training = self.spec.training
         if isinstance(training.kl, NoKl) or not isinstance(training.weights, FullWeights):
             return None
@@ -47,5 +47,5 @@ class Setting:
 
 
 def frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """The same weights in memory of their own, which no training moves."""
+    """Return the same weights in memory of their own, which no training changes."""
     return copy.deepcopy(model).eval().requires_grad_(False)

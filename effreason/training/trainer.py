@@ -8,7 +8,7 @@ Overridden, and why:
     _compute_loss          micro-batches of any size add up to the loss of the update, filtered or not
     _clip_grad_norm        stops at a gradient that is not finite, before the optimiser spreads it
     create_scheduler       warms up from the first update on, where the stock schedule spends it at a rate of 0
-    log                    one line of our metrics a step, instead of TRL's averages and tables
+    log                    one line of our metrics per step, instead of TRL's averages and tables
     create_model_card, _send_telemetry    nothing is written beside a checkpoint, and nothing is sent
 
 TRL's own remain the loss (ratio by token or sequence, PPO clip, KL in the loss), the optimiser and the checkpoints. Its
@@ -51,6 +51,7 @@ from effreason.training.metrics import (
     filter_figures,
     mean_of_updates,
     peak_memory_bytes,
+    sampled_tokens,
 )
 from effreason.training.microbatches import MicroBatch, Totals, deal, share_of_update, tensors
 from effreason.training.overlap import Ahead
@@ -58,14 +59,15 @@ from effreason.training.rollouts import Batch, Rollout, charged
 from effreason.training.setting import Setting
 
 CPU_MICROBATCH_TOKENS = 2048
-"""On a CPU larger micro-batches only leave the cache: 8 times as large is 1.6 times as slow for the built-in model."""
+"""The largest micro-batch on a CPU. Larger ones only leave the cache: 8 times as large is 1.6 times as slow for the
+built-in model."""
 
 CHECKPOINTING = "activation_checkpointing"
 if CHECKPOINTING not in GRPOConfig.__dataclass_fields__:
     CHECKPOINTING = "gradient_checkpointing"  # as transformers 5.19 calls it, which vLLM's environment has
 
 OnStep = Callable[[StepMetrics, list[Rollout]], None]
-"""Called when a step is done, before any checkpoint of it is taken."""
+"""A callback after a step, before any checkpoint of it is taken."""
 
 
 class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
@@ -112,7 +114,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, int], num_items_in_batch: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """One update: generate first if it opens a step, then accumulate the gradient over its micro-batches."""
+        """Make one update: generate first if it opens a step, then accumulate the gradient over its micro-batches."""
         step, turn = divmod(inputs["update"], self.training.updates_per_step)
         if turn == 0:
             self._begin(step + 1)
@@ -144,7 +146,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
             self.ahead.start(step + 1, self._alpha())
 
     def _seed_dropout(self, step: int) -> None:
-        """By the step and the process, since a checkpoint remembers the random numbers of the first process alone."""
+        """Seed dropout by step and process, since a checkpoint stores the first process's random state alone."""
         torch.manual_seed(Random(f"{self.setting.spec.seed}/dropout/{step}/{self.setting.world.rank}").getrandbits(32))
 
     def _collect(self, step: int) -> Batch:
@@ -154,15 +156,15 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
             return self.collector.batch(step, self._alpha())
 
     def _alpha(self) -> float:
-        """Of the step that comes next."""
+        """Return alpha for the next step."""
         return alpha_at(self.training.schedule, self.setting.spec.alpha, self.accuracies)
 
     def _overlaps(self, step: int) -> bool:
-        """Whether the next batch is made during the updates of this one: a checkpoint would not remember it."""
+        """Return whether the next batch is made during the updates of this one: a checkpoint would not store it."""
         return step < self.training.steps and step % self.training.checkpoint_every != 0
 
     def _whole_weights(self) -> AbstractContextManager[None]:
-        """While generating: every process has all weights at hand, where they are sharded."""
+        """Gather all weights on every process while the block runs, where they are sharded."""
         if self.is_fsdp_enabled:
             from torch.distributed.fsdp import FullyShardedDataParallel
 
@@ -170,7 +172,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return nullcontext()
 
     def _credited(self, batch: Batch) -> Batch:
-        """The batch with KL charged to the rewards, where it is asked for."""
+        """Return the batch with KL charged to the rewards, where the settings ask for it."""
         if not isinstance(self.training.kl, KlInReward):
             return batch
         weight = self.training.kl.weight
@@ -178,8 +180,8 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return charged(batch, costs, self.training.algorithm)
 
     def _log_ratios(self, rollouts: list[Rollout]) -> dict[tuple[int, int], float]:
-        """The log-probability of each completion, by group and sample, under the policy less that under the starting
-        model, in nats."""
+        """Return the log-probability of each completion under the policy less that under the starting model, in
+        nats, by group and sample."""
         ratios: dict[tuple[int, int], float] = {}
         totals = Totals(1, 1, 1)
         for rows in deal(rollouts, self._padded_tokens(), self.setting.world):
@@ -190,7 +192,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return {place: ratio for part in self.setting.world.gather([ratios]) for place, ratio in part.items()}
 
     def _remember_the_sampling_policy(self, stale: bool) -> None:
-        """Log-probabilities of the policy that sampled, for updates that start from another one.
+        """Store the log-probabilities of the policy that sampled, for updates that start from another one.
 
         The first update of a step starts from the policy that sampled, unless the batch was made ahead.
         """
@@ -206,7 +208,8 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return policy
 
     def _agreement(self, step: int, policy: torch.nn.Module) -> Gap | None:
-        """How far the engine is from the policy that it should have sampled from; None where it was not asked.
+        """Return the gap between the engine and the policy that it should have sampled from; None where it was not
+        asked.
 
         Raises `StepFailure` where that is too far.
         """
@@ -226,20 +229,20 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return gap(trainer, micro_batch["engine_log_probabilities"], micro_batch["completion_mask"])
 
     def _corrected(self) -> list[Weighing]:
-        """Weigh the advantages of every update; what the weights came to, on all processes."""
+        """Weigh the advantages of every update and return the weighings of all processes."""
         if self.correction is None:
             return []
         mine = [corrected(micro_batch, self.correction) for update in self.updates for micro_batch in update]
         return [one for weighed in self.setting.world.gather([mine]) for one in weighed]
 
     def _parts(self) -> Iterator[list[list[Rollout]]]:
-        """The groups of each update."""
+        """Yield the groups of each update."""
         size = self.training.prompts_per_step // self.training.updates_per_step
         for first in range(0, self.training.prompts_per_step, size):
             yield self.batch.groups[first : first + size]
 
     def _passed(self) -> list[Rollout]:
-        """Those that passed through the updates of the step, on all processes."""
+        """Return the rollouts that were trained on in this step, over all processes."""
         return [rollout for groups in self._parts() for rollout in self._learned_from(list(chain(*groups)))]
 
     def _micro_batches(self, groups: list[list[Rollout]]) -> list[MicroBatch]:
@@ -249,7 +252,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return [self._prepare_input(self._tensors(rows, totals)) for rows in dealt]
 
     def _learned_from(self, rollouts: list[Rollout]) -> list[Rollout]:
-        """Those that the filter lets pass; with KL in the loss every completion has something to say."""
+        """Return the rollouts that the filter keeps; with KL in the loss, every one is kept."""
         return rollouts if self.beta else above(rollouts, self._thresholds())
 
     def _thresholds(self) -> Thresholds:
@@ -257,11 +260,11 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return thresholds(self.training.filter, advantages, self.batch.alpha, self.training.completions_per_prompt)
 
     def _totals(self, rollouts: list[Rollout]) -> Totals:
-        """Of an update with these rollouts. Supervised learning knows only the samples that it learns from."""
+        """Return the loss denominators of an update. Supervised learning counts only the samples it learns from."""
         everyone = self.batch.rollouts
         if isinstance(self.training.algorithm, SftShortest):
             rollouts, everyone = above(rollouts, NOTHING), above(everyone, NOTHING)
-        return Totals(len(rollouts), _sampled(rollouts), _sampled(everyone))
+        return Totals(len(rollouts), sampled_tokens(rollouts), sampled_tokens(everyone))
 
     def _tensors(self, rows: list[Rollout], totals: Totals) -> MicroBatch:
         micro_batch = tensors(rows, self._tokenizer.pad_token_id, totals)
@@ -288,7 +291,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
 
     @torch.no_grad()
     def _log_probabilities(self, model: torch.nn.Module, micro_batch: MicroBatch) -> torch.Tensor:
-        """Of the completions' tokens: (rows, longest completion), float32."""
+        """Return the log-probabilities of the completion tokens, (rows, longest completion), float32."""
         ids = torch.cat([micro_batch["prompt_ids"], micro_batch["completion_ids"]], dim=1)
         mask = torch.cat([micro_batch["prompt_mask"], micro_batch["completion_mask"]], dim=1)
         kept = micro_batch["completion_ids"].size(1)
@@ -311,7 +314,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         return self.lr_scheduler
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Called by the loop after every update, and with a summary at the end, which is of no use to us."""
+        """Collect an update's figures and end the step after its last; the loop's summary at the end is dropped."""
         if "grad_norm" not in logs:
             return
         turn = len(self.figures)
@@ -357,14 +360,10 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL has no types
         super(GRPOTrainer, self).log({key: value for key, value in metrics.line().items() if value is not None})
 
     def create_model_card(self, *_: object, **__: object) -> None:
-        """None: the artifact's manifest says where a policy came from."""
+        """Write nothing: the artifact's manifest says where a policy came from."""
 
     def _send_telemetry(self) -> None:
-        """None: a training tells nobody but its user."""
-
-
-def _sampled(rollouts: list[Rollout]) -> int:
-    return sum(len(rollout.completion.token_ids) for rollout in rollouts)
+        """Send nothing: training runs report to their user alone."""
 
 
 def _arguments(spec: TrainSpec, folder: Path, device: str, report_to: tuple[str, ...]) -> GRPOConfig:
@@ -396,7 +395,7 @@ def _arguments(spec: TrainSpec, folder: Path, device: str, report_to: tuple[str,
         **{CHECKPOINTING: training.gradient_checkpointing},
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_strategy="no",  # `_Boundaries` decides
+        save_strategy="no",  # `Boundaries` decides
         ignore_data_skip=True,  # `Updates` does
         report_to=list(report_to) or "none",
         disable_tqdm=True,
@@ -408,4 +407,6 @@ def _credited_by_the_collector(**_: object) -> list[float]:
 
 
 def _diverged(happened: str) -> StepFailure:
-    return StepFailure(happened, "Lower learning_rate or max_grad_norm, or raise warmup_steps, and start it again.")
+    return StepFailure(
+        happened, "Lower learning_rate or max_grad_norm, or raise warmup_steps, and run the experiment again."
+    )

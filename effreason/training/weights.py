@@ -13,7 +13,7 @@ from effreason.specs import TrainSpec
 
 
 def trainable(model: PreTrainedModel, weights: Weights, seed: int) -> PreTrainedModel | PeftModel:
-    """The model with the weights to train set free; adapters are drawn by the seed."""
+    """Return the model with the weights to train unfrozen; adapters are initialised from the seed."""
     if isinstance(weights, FullWeights):
         return model.requires_grad_(True)
     if isinstance(weights, Qlora):
@@ -33,7 +33,7 @@ def trainable(model: PreTrainedModel, weights: Weights, seed: int) -> PreTrained
 
 
 def save(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, spec: TrainSpec, folder: Path) -> None:
-    """Write the policy as a plain model with its tokenizer, adapters merged; the model is of no use afterwards.
+    """Write the policy as a plain model with its tokenizer, adapters merged; the model cannot be used afterwards.
 
     Adapters over 4-bit weights are merged into the model's own, which are loaded again: rounded weights with adapters
     merged into them would have to be rounded once more.

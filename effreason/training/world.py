@@ -16,22 +16,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Made by `world`; read by the collector, the trainer and the train step."""
+    """The processes that train together. Made by `world`; read by the collector, the trainer and the train step."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes and tells."""
+        """Whether this process is the one that writes files and reports progress."""
         return self.rank == 0
 
     def share(self, things: Sequence[T]) -> list[T]:
-        """Every `size`th of the things, beginning at this process's own."""
+        """Return every `size`th of the things, beginning at this process's own."""
         return list(things[self.rank :: self.size])
 
     def gather(self, share: list[T]) -> list[T]:
-        """The things of all processes in the order from which `share` took them; every process has to ask."""
+        """Return the things of all processes in the order from which `share` took them; every process calls this."""
         if self.size == 1:
             return share
         shares: list[list[T]] = [[] for _ in range(self.size)]
@@ -41,7 +41,7 @@ class World:
 
 
 def world() -> World:
-    """The processes that `accelerate launch` (or torchrun) started, or this one alone."""
+    """Return the processes that `accelerate launch` (or torchrun) started, or this one alone."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return World()
     return World(distributed.get_rank(), distributed.get_world_size())

@@ -39,7 +39,7 @@ def main() -> int:
     ready = {"Bucket": bucket, "Key": f"{prefix}/working/ready"}
     _patiently(lambda: user.put_object(**ready, Body=b""), deadline, HTTPStatus.FORBIDDEN)
     user.delete_object(**ready)
-    print(f"The bucket {bucket} is there.")
+    print(f"The bucket {bucket} exists.")
     return 0
 
 
@@ -72,7 +72,7 @@ def _set_rules(root: Any, bucket: str, rules: list[dict[str, Any]]) -> None:
         if status_of(error) not in UNKNOWN:
             raise
         put(Bucket=bucket, LifecycleConfiguration={"Rules": [rule for rule in rules if ABORT not in rule]})
-        print("The server takes no rule that removes unfinished uploads; it is left to remove them by itself.")
+        print("The server does not accept a rule for removing unfinished uploads; it must remove them itself.")
 
 
 def _patiently(ask: Callable[[], object], deadline: float, *passing: int) -> None:
@@ -85,7 +85,7 @@ def _patiently(ask: Callable[[], object], deadline: float, *passing: int) -> Non
             failure: Exception = error
         except ClientError as error:
             if not (may_pass(error) or status_of(error) in passing):
-                sys.exit(f"The store refuses what it has to do: {error}")
+                sys.exit(f"The store refused a request that it must support: {error}")
             failure = error
         if time.monotonic() > deadline:
             sys.exit(f"The store was not ready within {PATIENCE_SECONDS:.0f} s: {failure}")

@@ -95,8 +95,10 @@ class Board:
         self._change(label, state=State.DONE, manifest=manifest)
 
     def failed(self, label: str, error: EffreasonError) -> None:
-        stopped = isinstance(error, Stopped)
-        self._change(label, state=State.STOPPED if stopped else State.FAILED, trouble=None if stopped else str(error))
+        if isinstance(error, Stopped):  # whatever was to be looked at is so still: it may be why
+            self._change(label, state=State.STOPPED)
+        else:
+            self._change(label, state=State.FAILED, trouble=str(error))
 
     def _change(self, label: str, **changes: Any) -> None:
         with self._lock:

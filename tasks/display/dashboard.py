@@ -1,7 +1,7 @@
 """The dashboard of a run: a page of markdown with a line for each cell, as the Prefect UI renders it.
 
-A measurement's figures have 95% intervals over problems. Those of a running training are of its latest batch alone,
-drawn at the temperature of training: they say how it goes, not how good the policy is.
+An evaluation's figures have 95% intervals over problems. Those of a training run in progress are of its latest batch
+alone, drawn at the temperature of training: they say how it goes, not how good the policy is.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +18,8 @@ from tasks.display.remaining import Seconds, remaining
 from tasks.display.terminal import clock
 
 NOTE = (
-    "Tokens of a completion; brackets: 95% confidence intervals over problems. Figures in *italics* are of the latest "
-    "batch of a running training, without an interval: they say how it goes, not how good the model is."
+    "Tokens per completion; brackets: 95% confidence intervals over problems. Figures in *italics* are from the latest "
+    "batch of a training run in progress, without an interval: they show how it goes, not how good the model is."
 )
 ORDER = (State.FAILED, State.STOPPED, State.RUNNING)
 """Which state of a step is that of its cell, where they differ."""
@@ -60,36 +60,37 @@ class Dashboard:
         self._board = board
         self._most_at_once = 1
 
-    def markdown(self, browser: str | None) -> str:
-        """`browser` is where artifacts can be looked at; None: nowhere."""
+    def markdown(self, browser: str | None, over: bool = False) -> str:
+        """`browser` is where artifacts can be looked at; None: nowhere. `over`: the run begins no step any more."""
         standings = self._board.standings()
         self._most_at_once = max(self._most_at_once, _number(standings, State.RUNNING))
         parts = [
             f"# {self._name}: {_done(standings)} of {len(standings)} steps",
-            self._summary(standings),
+            self._summary(standings, over),
             *_troubles(standings),
             "\n".join(self._table(lines_of(standings), browser)),
             NOTE + self._elsewhere(),
         ]
         return "\n\n".join(parts)
 
-    def _summary(self, standings: Sequence[Standing]) -> str:
+    def _summary(self, standings: Sequence[Standing], over: bool) -> str:
         counts = [f"{number} {state}" for state in State if (number := _number(standings, state))]
-        return f"{', '.join(counts)}. {self._forecast(standings)} As of {datetime.now().astimezone():%H:%M:%S %Z}."
+        ahead = self._forecast(standings, over)
+        return f"{', '.join(counts)}. {ahead} As of {datetime.now().astimezone():%H:%M:%S %Z}."
 
-    def _forecast(self, standings: Sequence[Standing]) -> str:
-        stuck = _number(standings, State.FAILED) or _number(standings, State.STOPPED)
-        if stuck and not _number(standings, State.RUNNING):
-            return "What is done is kept; the next run goes on from there."
+    def _forecast(self, standings: Sequence[Standing], over: bool) -> str:
         if all(standing.over for standing in standings):
-            return "All is done."
+            return "All steps are done."
+        if over:
+            return "Finished steps are kept; the next run continues from there."
         match remaining(standings, self._most_at_once):
             case Seconds(low, high) if high > 0:
-                return f"**{_span(low, high)} to go**, by the pace so far, {self._most_at_once} at a time."
+                steps = "1 step" if self._most_at_once == 1 else f"{self._most_at_once} steps"
+                return f"**{_span(low, high)} left** at the pace so far, with {steps} at a time."
             case Seconds():
-                return "**Moments to go.**"
+                return "**Almost done.**"
             case unknown:
-                return f"No estimate of the time to go: {unknown.reason}."
+                return f"No estimate of the time left: {unknown.reason}."
 
     def _table(self, lines: Iterable[Line], browser: str | None) -> Iterable[str]:
         columns: dict[str, Callable[[Line], str]] = {
@@ -116,11 +117,11 @@ class Dashboard:
         return _of_the_batch(latest, name)
 
     def _elsewhere(self) -> str:
-        return f" {', '.join(self._others)}: in the results, when all is done." if self._others else ""
+        return f" {', '.join(self._others)}: in the results, when all steps are done." if self._others else ""
 
 
 def lines_of(standings: Iterable[Standing]) -> list[Line]:
-    """A training and its measurement stand in one line."""
+    """Put a training run and its evaluation in one line."""
     by_subject: dict[str, list[Standing]] = {}
     for standing in standings:
         by_subject.setdefault(standing.subject, []).append(standing)

@@ -19,7 +19,7 @@ from effreason.progress import Progress
 from tasks.display.board import Board
 from tasks.display.dashboard import Dashboard
 from tasks.display.pinned import Pinned, Shown
-from tasks.display.terminal import figures_of
+from tasks.display.terminal import failure_of, figures_of
 from tasks.local.browser import address_of
 
 REFRESH_SECONDS = 5.0
@@ -83,11 +83,13 @@ class Page:
 
     def failed(self, label: str, error: EffreasonError) -> None:
         get_run_logger().error(str(error))
+        if label in self._bars:  # it may have failed before its turn
+            self._bars[label].describe(f"{label}: {failure_of(error)}")
 
     def _keep_up(self) -> None:
         logger = get_run_logger()
         browser = artifact_browser(self._experiment)
-        first = Shown(self._dashboard.markdown(browser), f"How {self._experiment.name} stands")
+        first = Shown(self._dashboard.markdown(browser), f"Status of {self._experiment.name}")
         pinned = Pinned("markdown", key_of(f"{self._experiment.name} dashboard"), UUID(flow_run.id), None, first)
         over = False
         while True:
@@ -101,7 +103,7 @@ class Page:
             if over:
                 return
             over = self._over.wait(REFRESH_SECONDS)
-            pinned.show(Shown(self._dashboard.markdown(browser), first.description))
+            pinned.show(Shown(self._dashboard.markdown(browser, over), first.description))
 
     def _tag(self, client: SyncPrefectClient) -> None:
         """So that the runs of an experiment can be picked out. On tasks a tag would be a limit to ask for each time."""

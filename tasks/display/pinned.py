@@ -32,6 +32,10 @@ class Pinned:
     def show(self, shown: Shown) -> None:
         self._wanted = shown
 
+    def describe(self, description: str) -> None:
+        """Change the words and leave the data as they are."""
+        self._wanted = self._wanted._replace(description=description)
+
     def send(self, client: SyncPrefectClient) -> None:
         """Make the artifact, or bring it up to date where it differs. Raises `httpx.HTTPError`; may be tried again."""
         wanted = self._wanted

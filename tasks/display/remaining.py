@@ -14,7 +14,7 @@ from tasks.display.board import Standing, State
 
 KINDS = ("train", "evaluate")
 """What takes long."""
-WORDS = {"train": "training", "evaluate": "measurement"}
+WORDS = {"train": "training run", "evaluate": "evaluation"}
 
 
 class Seconds(NamedTuple):
@@ -38,7 +38,7 @@ def remaining(standings: Sequence[Standing], side_by_side: int, now: float | Non
     lasted = {kind: _lasted(kind, standings, moment) for kind in KINDS}
     unknown = next((one.kind for one in ahead if lasted[one.kind] is None and _left(one, moment) is None), None)
     if unknown:
-        return Unknown(f"no {WORDS[unknown]} has come far enough to go by")
+        return Unknown(f"no {WORDS[unknown]} has progressed far enough to estimate from")
     return Seconds(*(_together(ahead, lasted, moment, side_by_side, end) for end in (0, 1)))
 
 

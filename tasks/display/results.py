@@ -13,7 +13,7 @@ from effreason.commands.measured import count, percent
 from effreason.specs import Address, Cell
 
 FILE = "report.json"
-BASE = "base"
+BASE = "base model"
 Row = dict[str, str]
 
 
@@ -27,7 +27,7 @@ class Change(BaseModel):
 
 
 class Reported(BaseModel):
-    """One training on one suite, as far as it is shown here; `effreason.report.schema` has all of it."""
+    """One training run on one suite, as far as it is shown here; `effreason.report.schema` has all of it."""
 
     model: str
     suite: str
@@ -52,9 +52,9 @@ def rows(folder: Path, report: Report, cells: Sequence[Cell], browser: str | Non
     for model, suite in dict.fromkeys((cell.model, cell.suite) for cell in reported):
         ours = [cell for cell in reported if (cell.model, cell.suite) == (model, suite)]
         made = [by_key[each.model, each.alpha, each.seed] for each in ours]
-        table.append(_baseline(ours[0]) | _links({"weights": None, "measurement": made[0].baseline}, browser))
+        table.append(_baseline(ours[0]) | _links({"weights": None, "evaluation": made[0].baseline}, browser))
         for each, cell in zip(ours, made, strict=True):
-            addresses = {"weights": cell.policy, "measurement": cell.after}
+            addresses = {"weights": cell.policy, "evaluation": cell.after}
             table.append(_trained(each, report.recommended) | _links(addresses, browser))
     return list(_without_monotony(table))
 
@@ -67,7 +67,7 @@ def _baseline(cell: Reported) -> Row:
         "seed": "",
         "accuracy": percent(cell.baseline.accuracy),
         "tokens": count(cell.baseline.tokens),
-        "fewer tokens": "",
+        "token reduction": "",
         "recommended": "",
     }
 
@@ -80,7 +80,7 @@ def _trained(cell: Reported, recommended: Mapping[str, float | None]) -> Row:
         "seed": str(cell.seed),
         "accuracy": percent(cell.after.accuracy),
         "tokens": count(cell.after.tokens),
-        "fewer tokens": percent(cell.change.token_reduction),
+        "token reduction": percent(cell.change.token_reduction),
         "recommended": "yes" if recommended.get(cell.model) == cell.alpha else "",
     }
 
@@ -92,7 +92,7 @@ def _links(addresses: Mapping[str, Address | None], browser: str | None) -> Row:
 
 
 def _without_monotony(table: Sequence[Row]) -> Iterator[Row]:
-    """Without the columns that say the same of every training."""
+    """Leave out the columns that say the same of every training run."""
     same = [name for name in ("model", "suite", "seed") if len({row[name] for row in table} - {""}) == 1]
     columns = [name for name in dict.fromkeys(name for row in table for name in row) if name not in same]
     for row in table:

@@ -44,6 +44,11 @@ def figures_of(progress: Progress) -> str:
     return ", ".join([f"{progress.phase}{done}", *_numbers(progress)])
 
 
+def failure_of(error: EffreasonError) -> str:
+    """`stopped`, or that it failed and by what."""
+    return "stopped" if isinstance(error, Stopped) else f"failed. {error.happened}"
+
+
 class Lines:
     """A line when a step begins and ends, and one every few seconds in between."""
 
@@ -78,7 +83,7 @@ class Lines:
         self._finish(label, f"done in {clock(time.monotonic() - self._paces[label].began)}")
 
     def failed(self, label: str, error: EffreasonError) -> None:
-        self._print(f"{label}: {_failure(error)}")
+        self._print(f"{label}: {failure_of(error)}")
 
     def _finish(self, label: str, words: str) -> None:
         with self._lock:
@@ -165,7 +170,7 @@ class Live:
     def failed(self, label: str, error: EffreasonError) -> None:
         if label in self._rows:  # it may have failed before its turn
             self._bars.remove_task(self._rows.pop(label).task)
-        self._print(f"{label}: {_failure(error)}")
+        self._print(f"{label}: {failure_of(error)}")
 
     def _finish(self, label: str, words: str) -> None:
         self._bars.advance(self._sweep)
@@ -197,7 +202,3 @@ def _bars(console: Console) -> Bars:
         expand=True,
         transient=True,
     )
-
-
-def _failure(error: EffreasonError) -> str:
-    return "stopped" if isinstance(error, Stopped) else f"failed. {error.happened}"

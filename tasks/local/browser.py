@@ -61,7 +61,7 @@ def ensure_browser(home: Home) -> Browser:
         elif recalled(called) and not post.held():
             break
         time.sleep(POLL_SECONDS)
-    raise StepFailure("The artifact browser did not come up.", f"Look into its log {post.log}.")
+    raise StepFailure("The artifact browser did not start.", f"Check its log {post.log}.")
 
 
 def running(home: Home) -> Browser | None:

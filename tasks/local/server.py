@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from effreason.errors import EffreasonError, StepFailure, UserError
+from effreason.store.shelf import disk_errors
 from tasks.local.posts import HOST as HOST
 from tasks.local.posts import Listening, Post, recalled
 
@@ -48,7 +50,15 @@ def home() -> Path:
 
 
 def ensure_server() -> Server:
-    """The healthy server of this home, started if none runs. Raises `StepFailure` if it does not become healthy."""
+    """The healthy server of this home, started if none runs.
+
+    Raises:
+        UserError: the home cannot be a folder, or not be written.
+        StepFailure: the server does not become healthy.
+    """
+    with disk_errors(home()):
+        home().mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=home()).close()
     deadline = time.monotonic() + HEALTHY_WITHIN_SECONDS
     starts: list[subprocess.Popen[bytes]] = []
     while time.monotonic() < deadline:
@@ -62,7 +72,7 @@ def ensure_server() -> Server:
         time.sleep(POLL_SECONDS)
     raise StepFailure(
         f"The Prefect server did not become healthy within {HEALTHY_WITHIN_SECONDS:.0f} s.",
-        f"Look into its log {_post().log}, stop it by `python -m tasks.local.server stop`, or run with --no-server.",
+        f"Check its log {_post().log}, stop it with `python -m tasks.local.server stop`, or run with --no-server.",
     )
 
 
@@ -158,7 +168,7 @@ def _port() -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise StepFailure("No port is free on this machine.", "Stop some servers, or run with --no-server.")
+    raise StepFailure("No port is free on this machine.", "Stop a server, or run with --no-server.")
 
 
 def _server_environment(server: Server, outer: Mapping[str, str]) -> dict[str, str]:
@@ -192,10 +202,10 @@ def main(arguments: Sequence[str]) -> int:
         case ["start"]:
             print(f"Prefect UI: {ensure_server().address}")
         case ["stop"]:
-            print("The Prefect server is stopped." if stop() else f"No Prefect server of {home()} runs.")
+            print("The Prefect server is stopped." if stop() else f"No Prefect server of {home()} is running.")
         case ["status"]:
             server = running()
-            print(f"Prefect UI: {server.address}" if server else f"No Prefect server of {home()} runs.")
+            print(f"Prefect UI: {server.address}" if server else f"No Prefect server of {home()} is running.")
         case ["serve"]:
             return _serve()
         case _:

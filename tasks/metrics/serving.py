@@ -55,9 +55,7 @@ def _processes(kept: Sequence[Kept]) -> Iterator[Metric]:
 
 
 def _steps(everybody: Sequence[Tally], living: Sequence[Tally]) -> Iterator[Metric]:
-    outcomes = CounterMetricFamily(
-        "effreason_steps", "Steps that are over, by how they ended.", labels=("step", "outcome")
-    )
+    outcomes = CounterMetricFamily("effreason_steps", "Finished steps, by outcome.", labels=("step", "outcome"))
     for kind in KINDS:
         for outcome in OUTCOMES:
             number = sum(tally.outcomes[kind][outcome] for tally in everybody if kind in tally.outcomes)
@@ -76,7 +74,7 @@ def _steps(everybody: Sequence[Tally], living: Sequence[Tally]) -> Iterator[Metr
 
 def _histogram(everybody: Sequence[Tally]) -> Metric:
     family = HistogramMetricFamily(
-        "effreason_step_duration_seconds", "Of the steps that were made, their turns on the machine.", labels=("step",)
+        "effreason_step_duration_seconds", "Seconds that each executed step held its devices.", labels=("step",)
     )
     for kind in KINDS:
         found = [tally.durations.get(kind, Durations()) for tally in everybody]
@@ -151,7 +149,7 @@ def serving(port: int, tell: Callable[[str], None] = lambda sentence: None) -> I
 
 def _serve(port: int, server: WSGIServer | None, over: threading.Event, tell: Callable[[str], None]) -> None:
     if server is None:
-        tell(f"Metrics: port {port} is taken; stands by until it is free.")
+        tell(f"Metrics: port {port} is in use; waiting until it is free.")
     while server is None and not over.wait(SECONDS_BETWEEN_TRIES):
         server = _listening(port)
     if server is not None:
@@ -172,7 +170,7 @@ def _listening(port: int) -> WSGIServer | None:
             return None
         raise UserError(
             f"Metrics cannot be served at {metrics_host()}:{port} ({error.strerror}).",
-            f"Set {METRICS_HOST} to an address of this machine, and {METRICS_PORT} to a port that you may listen at.",
+            f"Set {METRICS_HOST} to an address of this machine, and {METRICS_PORT} to a port that you may listen on.",
         ) from error
     return server
 
@@ -181,7 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tasks.metrics.serving", description="Serve the metrics of this machine."
     )
-    parser.add_argument("--beside-worker", type=int, metavar="PID", help="count as this worker, and end with it")
+    parser.add_argument(
+        "--beside-worker", type=int, metavar="PID", help="report for the worker with this process id, and exit with it"
+    )
     options = parser.parse_args(arguments)
     try:
         _stand(options.beside_worker)

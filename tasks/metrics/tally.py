@@ -95,7 +95,7 @@ class Book:
     def _warn(self, error: OSError) -> None:
         if not self._warned:
             self._warned = True
-            log.warning("What is counted for metrics cannot be written: %s.", error)
+            log.warning("The metrics counters cannot be written: %s.", error)
 
 
 def folder() -> Path:

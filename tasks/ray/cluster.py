@@ -84,6 +84,7 @@ class RemoteSeat:
         """For another step: none has failed on it, and its node was not lost."""
         self._actor = actor
         self._come = actor.placed.remote()
+        self._last: Placed | None = None
 
     def come(self, within_seconds: float = 0) -> bool:
         """Whether the seat is there, at the latest by then."""
@@ -92,7 +93,8 @@ class RemoteSeat:
 
     def placed(self) -> Placed:
         """Where the seat is, once it has come. Raises `StepFailure` where it was lost before."""
-        placed: Placed = _answer(self._come)
+        placed: Placed = self._answer(self._come)
+        self._last = placed
         return placed
 
     def heard(self, work: Work, mark: Mark, stopping: Event) -> Heard:
@@ -100,13 +102,14 @@ class RemoteSeat:
 
         Raises:
             Stopped: soon after `stopping` was set.
-            StepFailure: too many nodes were lost, as well.
+            StepFailure: the seat was lost too often, as well.
         """
         asked = self._actor.heard.remote(work, mark)
         while not ray.wait([asked], timeout=TICK_SECONDS)[0]:
             if stopping.is_set():
                 raise Stopped
-        heard: Heard = _answer(asked)
+        heard: Heard = self._answer(asked)
+        self._last = heard.placed
         if stopping.is_set() and not heard.over:
             raise Stopped
         return heard
@@ -117,27 +120,44 @@ class RemoteSeat:
             ray.wait([self._actor.leave.remote()], timeout=GRACE_SECONDS + 2)
         ray.kill(self._actor)
 
+    def _answer(self, asked: Any) -> Any:
+        try:
+            return ray.get(asked)
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayActorError as error:
+            raise _loss(self._last, str(error)) from error
+        except RayError as error:
+            raise StepFailure(
+                f"The Ray cluster could not run the step ({_first_line(error)}).",
+                "Check `ray status`, and run it again.",
+            ) from error
+
+
+def lives(node: Placed) -> bool:
+    """Whether the cluster still has the node of a seat, which may have lost the seat alone."""
+    return any(each["NodeID"] == node.number and each["Alive"] for each in ray.nodes())
+
+
+def _loss(last: Placed | None, told: str) -> StepFailure:
+    """Of a seat that Ray makes no more, by what it tells of the end."""
+    if last is None or not lives(last):
+        return StepFailure(
+            f"The node that ran the step was lost ({_first_line(told)}).",
+            "Check the nodes (`ray status`), and run the experiment again to continue from its last checkpoint.",
+        )
+    cause = ", as the system and Ray do when memory runs out" if "memory" in told else f" ({_first_line(told)})"
+    return StepFailure(
+        f"The process of the step was killed on {last.node}, which is still up{cause}.",
+        "Free memory there, or lower `parallel` or `tokens_per_microbatch`, and run again.",
+    )
+
 
 class _SeatOnANode(Seat):
     def __init__(self, launcher: Launcher, arguments: Sequence[str], gpus: float) -> None:
         devices = tuple(str(gpu) for gpu in ray.get_gpu_ids())
-        super().__init__(Placed(ray.util.get_node_ip_address(), devices), launcher, arguments, gpus)
-
-
-def _answer(asked: Any) -> Any:
-    try:
-        return ray.get(asked)
-    except RayTaskError as error:
-        raise error.cause from None
-    except RayActorError as error:
-        raise StepFailure(
-            f"The step was lost with its node ({_first_line(error)}).",
-            "Look at the nodes (`ray status`); run the experiment again to go on from its last checkpoint.",
-        ) from error
-    except RayError as error:
-        raise StepFailure(
-            f"The Ray cluster could not run the step ({_first_line(error)}).", "Look at `ray status`; run it again."
-        ) from error
+        node = Placed(ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id(), devices)
+        super().__init__(node, launcher, arguments, gpus)
 
 
 def _join(address: str) -> None:
@@ -148,7 +168,7 @@ def _join(address: str) -> None:
         except (OSError, RuntimeError, ValueError, RayError) as error:
             raise UserError(
                 f"No Ray cluster can be joined at {address} ({_first_line(error)}).",
-                "Start one, correct the engine's `address` or RAY_ADDRESS, or leave `engine` out to run here.",
+                "Start one, correct `runtime.engine.address` or RAY_ADDRESS, or remove `runtime.engine` to run here.",
             ) from error
 
 
@@ -178,5 +198,5 @@ def _free(kind: str) -> str:
     return f"{free.get(kind, 0):g} of {there.get(kind, 0):g}"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: object) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".")

@@ -39,9 +39,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a seat is, and what it was given there. Made by `Seat`; read by `tasks.ray.cluster`."""
+    """Where a seat is, and what it was given there. Made by `Seat`; read by `tasks.ray.cluster` and `.seating`."""
 
     node: str
+    """Its address."""
+    number: str
+    """Of the node, by Ray: a machine that joins the cluster again has another one."""
     devices: tuple[str, ...]
 
 
@@ -49,7 +52,7 @@ class Placed:
 class Heard:
     """What a step has said since it was last asked. Made by `Seat`; read by `tasks.ray.seating`."""
 
-    node: str
+    placed: Placed
     lines: tuple[Line, ...]
     mark: Mark
     over: bool
@@ -96,7 +99,7 @@ class Seat:
             over = self._end.done()
             failure = self._end.result() if over else None
             said = Mark(self._turn, self._seating, self._forgotten + len(self._unheard))
-            return Heard(self._placed.node, tuple(self._unheard), said, over, failure)
+            return Heard(self._placed, tuple(self._unheard), said, over, failure)
 
     def leave(self) -> None:
         """End the step; when this returns nothing of it runs, unless it has resisted for longer than its grace."""
@@ -145,6 +148,6 @@ def _launcher(choice: Choice, arguments: Sequence[str]) -> Launcher:
 def _refuse_a_folder_of_another_machine(store: Home, node: str) -> None:
     if isinstance(store, FolderHome) and not Path(store.path).is_dir():
         raise UserError(
-            f"The store {store.path} is not there on {node}, a node of the Ray cluster.",
-            "Keep artifacts in S3, or in a folder that all nodes share.",
+            f"The store {store.path} does not exist on {node}, a node of the Ray cluster.",
+            "Keep artifacts in S3, or in a folder shared by all nodes.",
         )

@@ -18,12 +18,11 @@ from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.experiment import Resources
 from effreason.order import Order
 from effreason.planning.layout import gpus_of
-from effreason.progress import Line as Protocol
-from effreason.progress import Progress
+from effreason.progress import Message, Progress
 from effreason.specs import Spec
-from tasks.ray.cluster import Claim, Cluster, RemoteSeat
+from tasks.ray.cluster import Claim, Cluster, RemoteSeat, lives
 from tasks.ray.row import Row
-from tasks.ray.seat import Mark
+from tasks.ray.seat import Mark, Placed
 from tasks.running.launchers import Running, Work
 from tasks.running.process import Line, Stopped
 from tasks.running.room import Room
@@ -96,9 +95,10 @@ class ClusterTurns:
         """Or had when the flow began; a node that is lost may come back. Who says `cuda` waits for larger ones, too."""
         if count > self._most_gpus and self._resources.device == "auto":
             raise UserError(
-                f"One step needs {count} GPUs of one node, and no node of the Ray cluster has more than "
+                f"One step needs {count} GPUs of one node, but no node of the Ray cluster has more than "
                 f"{self._most_gpus}.",
-                'Lower `processes` in [runtime] or the engine\'s `tensor_parallel`, or set device = "cuda" to wait.',
+                "Lower `processes` in [runtime] or the generation engine's `tensor_parallel`, "
+                'or set device = "cuda" to wait.',
             )
 
     def _watch(self, claim: Claim, explain: Callable[[str], None]) -> Callable[[], None]:
@@ -109,7 +109,9 @@ class ClusterTurns:
                 raise Stopped
             if not (self._explained or self._row.taken) and time.monotonic() - since > PATIENCE_SECONDS:
                 self._explained = True
-                explain(f"Waits for {_worded(claim)} of one node of the Ray cluster, which has {self._cluster.free()}.")
+                explain(
+                    f"Waiting for {_worded(claim)} on one node of the Ray cluster, which has {self._cluster.free()}."
+                )
 
         return watch
 
@@ -136,15 +138,15 @@ class RunningElsewhere:
         self._failure: EffreasonError | None = None
 
     def lines(self, stopping: Event) -> Iterator[Line]:
-        mark = Mark(secrets.token_hex(8))
+        mark, before = Mark(secrets.token_hex(8)), self._seat.placed()
         over = False
         while not over:
             heard = self._seat.heard(self._work, mark, stopping)
             if mark.seating not in ("", heard.mark.seating):
                 self._seat.good = False
-                yield _moved(heard.node)
+                yield _moved(before, heard.placed)
             yield from heard.lines
-            mark, over, self._failure = heard.mark, heard.over, heard.failure
+            mark, before, over, self._failure = heard.mark, heard.placed, heard.over, heard.failure
 
     def failure(self) -> EffreasonError:
         return self._failure or StepFailure(f"{self._work.label} has not ended.", "Run the experiment again.")
@@ -159,10 +161,12 @@ def _for_all_nodes(order: Order) -> Order:
     return order.model_copy(update={"store": order.store.model_copy(update={"path": str(folder)})})
 
 
-def _moved(node: str) -> Line:
+def _moved(before: Placed, after: Placed) -> Line:
     """As if the step had said it."""
-    alarm = f"Its node was lost; it goes on on {node} from its last checkpoint."
-    said = Protocol(progress=Progress(phase="load", done=0, total=0, alarm=alarm))
+    killed = f"Its process was killed on {before.node}, which is still up, perhaps because memory ran out"
+    what = killed if lives(before) else "Its node was lost"
+    alarm = f"{what}; it continues on {after.node} from its last checkpoint."
+    said = Message(progress=Progress(phase="load", done=0, total=0, alarm=alarm))
     return Line(said.model_dump_json(exclude_none=True), logged=False)
 
 

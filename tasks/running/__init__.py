@@ -9,5 +9,5 @@ process.py       one child process: its lines read, its end made sure of
 scratch.py       the folder of such a step
 container.py     steps as containers
 confinement.py   what a step in a container may reach
-engine.py        the door to the Docker engine
+engine.py        the door to Docker
 """

@@ -44,7 +44,7 @@ class Confinement:
     """The store as the step has to call it."""
     mounts: list[Mount]
     network: str | None
-    """None is the engine's default."""
+    """None is Docker's default."""
     user: str
     environment: dict[str, str]
     """Holds nothing secret."""

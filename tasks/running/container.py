@@ -1,7 +1,7 @@
 """Each step in a container of its own: `launcher = { kind = "container" }`; docs/containers.md has the whole picture.
 
 The order and the secrets go through standard input, which the launcher holds open: nothing of them is in the
-configuration of the container, and when the launcher dies, even by SIGKILL, the engine closes the pipe and the step
+configuration of the container, and when the launcher dies, even by SIGKILL, Docker closes the pipe and the step
 ends.
 """
 
@@ -40,7 +40,7 @@ NOT_PASSED_ON = ("_BUNDLE", "_CACHE", "_DIR", "_FILE", "_HOME", "_PATH", "_PROFI
 
 
 class ContainerLauncher:
-    """Steps as containers of the Docker engine."""
+    """Steps as Docker containers."""
 
     def __init__(self, choice: Container) -> None:
         self._choice = choice
@@ -119,12 +119,12 @@ class RunningContainer:
                     raise Stopped
                 if self.deadline is not None and time.monotonic() > self.deadline:
                     raise StepFailure(
-                        f"{self.label} took longer than the launcher's `hours`, and was ended.",
-                        "Run the experiment again to go on from its last checkpoint, or allow more hours.",
+                        f"{self.label} exceeded the launcher's `hours` and was stopped.",
+                        "Run the experiment again to continue from its last checkpoint, or raise `hours`.",
                     )
 
     def _heard(self) -> bytes:
-        """Nothing where the engine has died; `failure` then tells what became of the container."""
+        """Nothing where Docker has died; `failure` then tells what became of the container."""
         try:
             return self.pipe.recv(CHUNK_BYTES)
         except OSError:
@@ -137,7 +137,7 @@ class RunningContainer:
         except EngineFailure as error:
             return StepFailure(
                 f"The container of {self.label} was lost ({error}).",
-                "See that the Docker engine is well; run it again.",
+                "Check that Docker is running, and run it again.",
             )
         state = self.container.attrs["State"]
         if state["OOMKilled"]:
@@ -149,7 +149,7 @@ class RunningContainer:
 
 
 class Output:
-    """The frames in which the engine sends what a container says, taken apart into lines."""
+    """The frames in which Docker sends what a container says, taken apart into lines."""
 
     def __init__(self) -> None:
         self._frames = b""
@@ -181,7 +181,7 @@ def _attached(client: Any, container: Any) -> socket.socket:
 
 
 def _removed(container: Any) -> None:
-    """If the engine is away, the janitor does it when it has come back."""
+    """If Docker is away, the janitor does it when it has come back."""
     with suppress(*EngineFailure):
         engine.remove(container)
 

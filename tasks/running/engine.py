@@ -1,4 +1,4 @@
-"""The door to the Docker engine: steps' containers found by their labels, and removed.
+"""The door to Docker: steps' containers found by their labels, and removed.
 
 Who a container belongs to is written on it, so that it can be found when nothing else is left of the run.
 """
@@ -21,7 +21,7 @@ GPU_LABEL = f"{LABEL}gpu."
 GRACE_SECONDS = 5
 """From SIGTERM, at which a training saves a checkpoint, to SIGKILL."""
 ANSWER_SECONDS = 60
-"""Longer than anything but a very busy engine takes."""
+"""Longer than anything but a very busy Docker takes."""
 
 EngineFailure = (DockerException, RequestException)
 Mount = docker.types.Mount
@@ -31,13 +31,13 @@ Container = Any
 
 @contextmanager
 def engine() -> Iterator[Any]:
-    """A client of the engine that DOCKER_HOST or the usual socket leads to. Raises `UserError` where none answers."""
+    """A client of the Docker that DOCKER_HOST or the usual socket leads to. Raises `UserError` where none answers."""
     try:
         client = docker.from_env(timeout=ANSWER_SECONDS)
         client.ping()
     except EngineFailure as error:
         raise UserError(
-            f"No Docker engine answers ({error}).",
+            f"Docker does not respond ({error}).",
             'Start it, or set launcher = { kind = "process" } in [runtime].',
         ) from error
     try:
@@ -54,30 +54,30 @@ def containers(client: Any, labels: Mapping[str, str | None] = {STEP_LABEL: None
 
 
 def occupied(gpu: str) -> int:
-    """How many containers of steps run on this GPU. Raises `EffreasonError` where the engine cannot say."""
+    """How many containers of steps run on this GPU. Raises `EffreasonError` where Docker cannot say."""
     with engine() as client:
         try:
             found = containers(client, {GPU_LABEL + gpu: None})
         except EngineFailure as error:
             raise StepFailure(
-                f"The Docker engine does not say what runs on the GPU {gpu} ({error}).", "See that the engine is well."
+                f"Docker does not report what runs on the GPU {gpu} ({error}).", "Check that Docker is running."
             ) from error
         return sum(each.status == "running" for each in found)
 
 
 def image_of(client: Any, name: str) -> Any:
-    """Raises `UserError` where the engine has no such image."""
+    """Raises `UserError` where Docker has no such image."""
     try:
         return client.images.get(name)
     except NotFound as error:
         raise UserError(
-            f"The Docker engine has no image {name}.",
-            "Build it with `make images`, or pull it and name it by `images` and `tag` of the launcher.",
+            f"Docker has no image {name}.",
+            "Build it with `make images`, or pull it and set the launcher's `images` and `tag`.",
         ) from error
 
 
 def digest_of(image: Any) -> str:
-    """By which a registry knows the image, else by which this engine does."""
+    """By which a registry knows the image, else by which this Docker does."""
     published = image.attrs.get("RepoDigests") or [f"{image.attrs['RepoTags'][0]}@{image.id}"]
     return str(published[0])
 
@@ -98,11 +98,11 @@ def remove(container: Container) -> None:
 
 
 def failure(error: Exception) -> UserError | StepFailure:
-    """What is to be told of an engine that refused to make or to start a container."""
+    """What is to be told of a Docker that refused to make or to start a container."""
     said = str(getattr(error, "explanation", None) or error)
     if "could not select device driver" in said or "nvidia" in said.lower():
         return UserError(
-            f"The Docker engine cannot hand out GPUs ({said}).",
+            f"Docker cannot provide GPUs ({said}).",
             'Install the NVIDIA container toolkit, or set device = "cpu" in [runtime].',
         )
-    return StepFailure(f"The Docker engine could not start the step ({said}).", "See that the engine is well.")
+    return StepFailure(f"Docker could not start the step ({said}).", "Check that Docker is running.")

@@ -107,12 +107,12 @@ def ended_by(label: str, code: int) -> StepFailure:
     number = -code if code < 0 else code - 128
     if number == signal.SIGKILL:
         return StepFailure(
-            f"{label} was killed from outside, as the system does when memory runs out.",
+            f"{label} was killed from outside, as happens when memory runs out.",
             "Free memory, or lower `parallel` or `tokens_per_microbatch`, and run again.",
         )
     if number > 0 and number in {known.value for known in signal.Signals}:
         return StepFailure(f"{label} was ended by {signal.Signals(number).name}.", "Run the experiment again.")
     return StepFailure(
-        f"{label} ended with exit code {code} and without a result.",
-        "Its log, in the Prefect UI under its task, has the rest.",
+        f"{label} ended with exit code {code} and no result.",
+        "See its log in the Prefect UI, under its task.",
     )

@@ -16,7 +16,6 @@ from prefect import State, Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import flow_run
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from effreason.artifacts import Artifact, Manifest
 from effreason.choices import Container, Ray
@@ -24,7 +23,7 @@ from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.experiment import Experiment
 from effreason.extras import require
 from effreason.order import Order
-from effreason.progress import Fault, Progress
+from effreason.progress import Fault, Progress, parsed
 from effreason.specs import Spec
 from effreason.store import open_store
 from effreason.workbench import Turn
@@ -119,7 +118,8 @@ class Crew:
             raise
         except Exception as error:  # which nobody has foreseen, such as a full disk: it is told and tried again, too
             failure = StepFailure(
-                f"{label} failed by {type(error).__name__}: {error}.", "Mend that, and run the experiment again."
+                f"{label} failed with {type(error).__name__}: {error}.",
+                "See the traceback in the log of this step; run the experiment again to retry.",
             )
             self._failed(label, failure)
             raise failure from error
@@ -165,7 +165,7 @@ class Crew:
         said: deque[str] = deque(maxlen=REMEMBERED_LINES)
         answer: Manifest | Fault | None = None
         for line in running.lines(self.turns.stopping):
-            message = None if line.logged else _message(line.text)
+            message = None if line.logged else parsed(line.text)
             if message is None:
                 said.append(line.text)
                 for listener in self.listeners:
@@ -180,7 +180,7 @@ class Crew:
             case Fault():
                 raise (UserError if answer.kind == "user" else StepFailure)(answer.happened, answer.remedy)
         failure = running.failure()
-        last = f" Its last words: {said[-1]}" if said else ""
+        last = f" Its last output: {said[-1]}" if said else ""
         raise type(failure)(failure.happened + last, failure.remedy)
 
     def _tell(self, label: str, progress: Progress) -> None:
@@ -244,23 +244,3 @@ COAT: dict[str, Any] = {
     "on_failure": [end_the_others],
 }
 """What every step's task has in common; how often it is tried again is for the experiment to say."""
-
-
-class _Message(BaseModel):
-    """One line of the protocol: one of the three."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    progress: Progress | None = None
-    manifest: Manifest | None = None
-    fault: Fault | None = None
-
-
-def _message(text: str) -> _Message | None:
-    """None for what is not of the protocol."""
-    if not text.startswith("{"):
-        return None
-    try:
-        return _Message.model_validate_json(text)
-    except ValidationError:
-        return None

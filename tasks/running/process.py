@@ -37,7 +37,7 @@ class Stopped(StepFailure):
     """The step was ended because the whole run ends."""
 
     def __init__(self) -> None:
-        super().__init__("The step was stopped.", "Run the experiment again to go on from what is done.")
+        super().__init__("The step was stopped.", "Run the experiment again to continue from what is done.")
 
 
 @contextmanager

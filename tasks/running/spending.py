@@ -18,7 +18,7 @@ from prefect.states import Cancelled
 
 from effreason.artifacts import Manifest
 from effreason.choices import Budget
-from effreason.cost import HOUR, Spent, cost_table, spent_on
+from effreason.cost import HOUR, Spent, cost_table, out_of_budget, spent_on
 from effreason.errors import EffreasonError
 from effreason.experiment import CellKey, Experiment
 from effreason.planning import steps
@@ -38,7 +38,7 @@ class HeldBack(Stopped):
 
     def __init__(self, limit: str) -> None:
         EffreasonError.__init__(
-            self, f"The budget of {limit} is used up.", "Raise runtime.budget and run it again to go on."
+            self, f"The budget of {limit} is used up.", "Raise runtime.budget and run it again to continue."
         )
 
 
@@ -76,23 +76,20 @@ class Purse:
         """Of the steps that this run has come to."""
         self._turns: list[Entry] = []
         self._began = time.monotonic()
-        self._told = False
+        self._told: set[str] = set()
+        """What alarms have been about."""
         self._lock, self._looking = threading.Lock(), threading.Lock()
         self._looked = False
 
     @contextmanager
     def turn(self, spec: Spec, gpus: float | None, runtime: Runtime, alarm: Callable[[str], None]) -> Iterator[None]:
-        """Count the turn of a step that has so many GPUs; `alarm` is told, once, that the budget is used up.
+        """Count the turn of a step that has so many GPUs; `alarm` is told, once, that the budget is used up or useless.
 
         Raises:
             HeldBack: it is a training, and nothing is left for it.
         """
-        if isinstance(spec, TrainSpec) and (limit := self.used_up()):
-            refusal = HeldBack(limit)
-            if not self._told:
-                self._told = True
-                alarm(f"{refusal.happened} No further training begins.")
-            raise refusal
+        if isinstance(spec, TrainSpec):
+            self._allow(bool(gpus), alarm)
         turn = Entry(spec.address, gpus or 0.0, _cores(spec, runtime), time.monotonic())
         with self._lock:
             self._turns.append(turn)
@@ -103,6 +100,21 @@ class Purse:
             raise
         finally:
             turn.ended = time.monotonic()
+
+    def _allow(self, on_gpus: bool, alarm: Callable[[str], None]) -> None:
+        """Raises `HeldBack` where nothing is left for another training."""
+        runtime = self.sweep.runtime
+        if limit := self.used_up():
+            refusal = HeldBack(limit)
+            self._tell_once("limit", f"{refusal.happened} No further training will start.", alarm)
+            raise refusal
+        if useless := out_of_budget(runtime.budget, runtime.price, on_gpus):
+            self._tell_once("price", useless, alarm)
+
+    def _tell_once(self, about: str, sentence: str, alarm: Callable[[str], None]) -> None:
+        if about not in self._told:
+            self._told.add(about)
+            alarm(sentence)
 
     def sealed(self, label: str, manifest: Manifest) -> None:
         """The artifact of a step of this run is in the store."""
@@ -179,7 +191,7 @@ def _reached(budget: Budget, experiment: Experiment, spent: Spent, hours: float)
     ]
     for limit, used, unit in limits:
         if limit is not None and used >= limit:
-            return f"{limit:g} {unit} ({used:.3g} are spent)"
+            return f"{limit:g} {unit} ({used:.3g} spent)"
     return None
 
 
@@ -204,7 +216,7 @@ def afforded(trainings: Trainings, others: Iterable[PrefectFuture[Any]]) -> list
         for other in others:
             other.wait()
         raise BudgetUsedUp(
-            f"{_reason(trainings)} None of the {len(trainings)} trainings was begun, so there is nothing to report.",
+            f"{_reason(trainings)} None of the {len(trainings)} trainings was started, so there is nothing to report.",
             "Raise runtime.budget and run it again.",
         )
     return kept
@@ -215,9 +227,9 @@ def refuse_the_rest(trainings: Trainings, kept: Sequence[CellKey]) -> None:
     left_out = [key.label for key in trainings if key not in kept]
     if left_out:
         raise BudgetUsedUp(
-            f"{_reason(trainings)} {len(left_out)} of {len(trainings)} trainings were not begun "
+            f"{_reason(trainings)} {len(left_out)} of {len(trainings)} trainings were not started "
             f"({', '.join(left_out)}), so the report is of the other {len(kept)}.",
-            "Raise runtime.budget and run it again to go on.",
+            "Raise runtime.budget and run it again to continue.",
         )
 
 

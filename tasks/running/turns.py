@@ -113,8 +113,8 @@ class Turns:
             large = f" of {self._memory_gib:g} GiB" if self._memory_gib else ""
             raise UserError(
                 f"One step needs {count} GPUs{large} at once, and {len(self._parts)} can be used here.",
-                "Lower `processes` or `gpu_memory_gib` in [runtime] or the engine's `tensor_parallel`, "
-                "or leave more GPUs in CUDA_VISIBLE_DEVICES.",
+                "Lower `processes` or `gpu_memory_gib` in [runtime] or the generation engine's `tensor_parallel`, "
+                "or list more GPUs in CUDA_VISIBLE_DEVICES.",
             )
 
     def _holder(self, label: str) -> Holder:
@@ -138,7 +138,7 @@ class Turns:
         ]
         if others and not self._explained:
             self._explained = True
-            explain(f"Waits for others to give back {', '.join(others)}; `effreason gpus` shows the queue.")
+            explain(f"Waiting for others to release {', '.join(others)}; `effreason gpus` shows the queue.")
 
     def _ours(self, holder: Holder) -> bool:
         """Numbers of processes are not unique among containers."""

@@ -30,16 +30,24 @@ class Owner(NamedTuple):
         """Raises `KeyError` where the labels name none."""
         return cls(*(kind(labels[LABEL + name]) for name, kind in cls.__annotations__.items()))
 
+    def has(self, labels: Mapping[str, Any]) -> bool:
+        """Whether the labels name it."""
+        return self.labels().items() <= labels.items()
+
     def labels(self) -> dict[str, str]:
         return {LABEL + name: str(value) for name, value in self._asdict().items()}
 
+    def is_elsewhere(self) -> bool:
+        """Where nobody here can see whether it lives."""
+        return self.host != socket.gethostname()
+
     def is_dead(self) -> bool:
         """False where it cannot be known: on another host, or in a container."""
-        return self.host == socket.gethostname() and _start_of(self.process) != self.start
+        return not self.is_elsewhere() and _start_of(self.process) != self.start
 
     def is_alive(self) -> bool:
         """False, too, where it cannot be known."""
-        return self.host == socket.gethostname() and _start_of(self.process) == self.start
+        return not self.is_elsewhere() and _start_of(self.process) == self.start
 
 
 def _start_of(process: int) -> str:

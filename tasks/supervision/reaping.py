@@ -55,7 +55,7 @@ def reap(purposeless: Purposeless) -> list[str]:
                 engine.remove(container)
                 reaped.append(f"{container.labels[engine.STEP_LABEL]} ({container.short_id})")
     except EngineFailure as error:
-        raise StepFailure(f"The Docker engine failed ({error}).", "See that it is well, and run again.") from error
+        raise StepFailure(f"Docker failed ({error}).", "Check that Docker is running, and run again.") from error
     return reaped
 
 
@@ -97,7 +97,7 @@ def reap_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
     try:
         reaped = reap(lambda container: container.labels[engine.RUN_LABEL] == str(flow_run.id))
     except EffreasonError:
-        return  # where no engine answers there is no container; where it fails, a janitor comes by
+        return  # where no Docker answers there is no container; where it fails, a janitor comes by
     if reaped:
         get_run_logger().warning("Removed what was left of the run: %s", ", ".join(reaped))
 
@@ -125,7 +125,7 @@ def _keep_on(over: threading.Event) -> None:
 
 
 def keep_house() -> None:
-    """Remove orphans, if an engine answers, and say so on standard error."""
+    """Remove orphans, if Docker answers, and say so on standard error."""
     _tell(_reaped_if_possible(is_orphan))
 
 
@@ -133,7 +133,7 @@ def _reaped_if_possible(purposeless: Purposeless) -> list[str]:
     try:
         return reap(purposeless)
     except EffreasonError:
-        return []  # the steps themselves tell that no engine answers
+        return []  # the steps themselves tell that Docker does not answer
 
 
 def _tell(reaped: list[str]) -> None:
@@ -153,7 +153,7 @@ def _judge() -> Iterator[Purposeless]:
         with temporary_settings({PREFECT_API_URL: api}):
             yield is_orphan
     else:
-        print("No Prefect server answers that could tell which runs are over.", file=sys.stderr, flush=True)
+        print("No Prefect server answers, so it is unknown which runs are over.", file=sys.stderr, flush=True)
         yield partial(is_orphan, over=lambda run: None)
 
 
@@ -163,7 +163,7 @@ def main() -> int:
         prog="python -m tasks.supervision.reaping",
         description="Remove containers of steps whose launcher or whose run is gone.",
     )
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="again and again, until Ctrl-C")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="repeat at this interval until Ctrl-C")
     every = parser.parse_args().every
     try:
         with _judge() as purposeless:

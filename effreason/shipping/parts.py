@@ -1,0 +1,29 @@
+"""Which files are parts of a model: what makes way for another one, in a folder and in a repository alike."""
+
+from fnmatch import fnmatchcase
+
+OF_A_MODEL = (
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "pytorch_model*",
+    "adapter_config.json",
+    "adapter_model.*",
+    "tokenizer.*",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "chat_template.*",
+    "tekken.json",
+    "additional_chat_templates/*",
+)
+"""What a loader takes for parts of the model, whoever wrote it: an adapter beside merged weights changes their answers,
+and an old index hides them."""
+
+
+def is_of_a_model(path: str) -> bool:
+    """Whether a file of a model's folder, or of its repository, is one of those."""
+    return any(path.count("/") == pattern.count("/") and fnmatchcase(path, pattern) for pattern in OF_A_MODEL)
