@@ -51,7 +51,7 @@ def test_thinking_is_switched_where_the_template_can_and_refused_where_it_cannot
     texts = {switch: qwen.decode(render(Prompt(thinking=switch), "2+2?", qwen)) for switch in (None, True, False)}
     assert texts[None] == texts[True] and texts[True].endswith("<|im_start|>assistant\n")
     assert texts[False].endswith("assistant\n<think>\n\n</think>\n\n")
-    with pytest.raises(UserError, match=r"cannot.*data\.prompt\.thinking"):
+    with pytest.raises(UserError, match=r"does not support.*data\.prompt\.thinking"):
         render(Prompt(thinking=False), "2+2?", saved(PHI_4, tmp_path / "phi"))
 
 
