@@ -28,7 +28,7 @@ from chaos_victims import Victims, children
 from s3_server import BUCKET, within
 
 from effreason.choices import S3Home
-from effreason.leasing.ledger import Ledger
+from effreason.leasing.lease_table import LeaseTable
 from effreason.store import open_store
 
 NAME = "chaos"
@@ -185,7 +185,7 @@ class Chaos:
 
     def slots(self) -> list[str]:
         """Shares of the machine, and places among the runs of the deployment, that are held."""
-        leases = Ledger(self.stack.folder / "leases").leases()
+        leases = LeaseTable(self.stack.folder / "leases").leases()
         limit = self.stack.ask(f"/deployments/name/{DEPLOYMENT}")["global_concurrency_limit"]
         return [*(lease.holder.step for lease in leases), *["run"] * limit["active_slots"]]
 

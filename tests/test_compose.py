@@ -20,7 +20,7 @@ from s3_server import free_ports
 from test_deployments import until
 
 from effreason.leasing.folder import USUAL, leases_folder
-from effreason.leasing.ledger import Ledger
+from effreason.leasing.lease_table import LeaseTable
 from tasks.notify import NOTIFY, notify
 
 ROOT = Path(__file__).parent.parent
@@ -134,12 +134,13 @@ def test_the_folder_of_the_leases_is_that_of_runs_outside_of_containers(tmp_path
 
 HOLD = """
 import threading, time
-from effreason.leasing.desk import Desk
+from effreason.leasing.device_queue import DeviceQueue
 from effreason.leasing.folder import leases_folder
-from effreason.leasing.ledger import Ledger
+from effreason.leasing.lease_table import LeaseTable
 from effreason.leasing.records import Claim, Holder, Ticket
 holder = Holder(user="worker", process=1, experiment="inside", step="train", flow_run="")
-with Desk(Ledger(leases_folder())).take(Ticket(holder=holder, claim=Claim(parts={"GPU-a": 1.0})), threading.Event()):
+ticket = Ticket(holder=holder, claim=Claim(parts={"GPU-a": 1.0}))
+with DeviceQueue(LeaseTable(leases_folder())).take(ticket, threading.Event()):
     time.sleep(600)
 """
 
@@ -152,7 +153,7 @@ def test_a_lease_in_a_container_holds_outside_of_it_and_ends_with_it(tmp_path):
     shared = ("--volume", f"{tmp_path}:/run/lock", "--env", "EFFREASON_LEASES=/run/lock/effreason")
     command = ("docker", "run", "--rm", "--name", name, *confined, *shared, "--entrypoint", "python")
     inside = subprocess.Popen([*command, "effreason/light:local", "-c", HOLD])
-    held = Ledger(tmp_path / "effreason")
+    held = LeaseTable(tmp_path / "effreason")
     try:
         until(lambda: (tmp_path / "effreason" / "leases").is_dir() and any(held.leases()), 60)
         (lease,) = held.leases()

@@ -11,17 +11,17 @@ import pytest
 
 from effreason.cli import main
 from effreason.leasing.folder import leases_folder
-from effreason.leasing.ledger import Ledger
+from effreason.leasing.lease_table import LeaseTable
 from effreason.leasing.records import CORES, Claim, Holder, Lease, Ticket
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LeaseTable:
     monkeypatch.setenv("EFFREASON_LEASES", str(tmp_path / "leases"))
     monkeypatch.setenv("EFFREASON_FAKE_GPUS", "3")
-    return Ledger(leases_folder())
+    return LeaseTable(leases_folder())
 
 
 def holder(step: str) -> Holder:
@@ -33,15 +33,15 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_every_gpu_is_shown_with_all_who_have_it_and_those_who_wait_in_their_order(ledger, capsys):
-    papers = [
-        ledger.grant(Lease(holder=holder("train 0.1"), parts={"FAKE-0": 1, "FAKE-1": 0.5})),
-        ledger.grant(Lease(holder=holder("train 0.2"), parts={"FAKE-1": 0.5})),
-        ledger.grant(Lease(holder=holder("prepare"), parts={CORES: 0.25})),
-        ledger.grant(Lease(holder=holder("elsewhere"), parts={"GPU-of-others": 1})),
-        ledger.line_up(Ticket(holder=holder("train 0.4"), claim=Claim(count=2, parts={"FAKE-0": 1, "FAKE-2": 1}))),
-        ledger.line_up(Ticket(holder=holder("evaluate"), claim=Claim(parts={"FAKE-1": 0.5}))),
-        ledger.line_up(Ticket(holder=holder("report"), claim=Claim(parts={CORES: 0.5}))),
+def test_every_gpu_is_shown_with_all_who_have_it_and_those_who_wait_in_their_order(table, capsys):
+    locks = [
+        table.grant(Lease(holder=holder("train 0.1"), parts={"FAKE-0": 1, "FAKE-1": 0.5})),
+        table.grant(Lease(holder=holder("train 0.2"), parts={"FAKE-1": 0.5})),
+        table.grant(Lease(holder=holder("prepare"), parts={CORES: 0.25})),
+        table.grant(Lease(holder=holder("elsewhere"), parts={"GPU-of-others": 1})),
+        table.line_up(Ticket(holder=holder("train 0.4"), claim=Claim(count=2, parts={"FAKE-0": 1, "FAKE-2": 1}))),
+        table.line_up(Ticket(holder=holder("evaluate"), claim=Claim(parts={"FAKE-1": 0.5}))),
+        table.line_up(Ticket(holder=holder("report"), claim=Claim(parts={CORES: 0.5}))),
     ]
     table = [line.split("  ") for line in shown(capsys).splitlines()]
     told = [
@@ -62,13 +62,13 @@ def test_every_gpu_is_shown_with_all_who_have_it_and_those_who_wait_in_their_ord
         "2 | 50% of 1 of 1 GPUs | ada small evaluate (process 77)",
         "3 | 50% of the cores | ada small report (process 77)",
     ]
-    for paper in papers:
-        paper.withdraw()
+    for lock in locks:
+        lock.withdraw()
 
 
-def test_programs_get_the_same_as_json(ledger, capsys):
-    lease = ledger.grant(Lease(holder=holder("train"), parts={"FAKE-0": 0.5}))
-    ticket = ledger.line_up(Ticket(holder=holder("evaluate"), claim=Claim(parts={"FAKE-0": 1})))
+def test_programs_get_the_same_as_json(table, capsys):
+    lease = table.grant(Lease(holder=holder("train"), parts={"FAKE-0": 0.5}))
+    ticket = table.line_up(Ticket(holder=holder("evaluate"), claim=Claim(parts={"FAKE-0": 1})))
     answer = json.loads(shown(capsys, "--json"))
     assert [gpu["uuid"] for gpu in answer["gpus"]] == ["FAKE-0", "FAKE-1", "FAKE-2"]
     assert answer["leases"][0]["parts"] == {"FAKE-0": 0.5}
@@ -78,7 +78,7 @@ def test_programs_get_the_same_as_json(ledger, capsys):
     ticket.withdraw()
 
 
-def test_a_machine_without_a_gpu_says_so(ledger, capsys, monkeypatch):
+def test_a_machine_without_a_gpu_says_so(table, capsys, monkeypatch):
     monkeypatch.setenv("EFFREASON_FAKE_GPUS", "0")
     assert "no GPU" in shown(capsys)
 

@@ -129,7 +129,7 @@ def test_steps_on_a_node_are_made_refused_and_stopped_as_they_are_here(node):
     assert crew.process.communicate("stop\n", timeout=30)[0].count('"Stopped') == 1
     assert time.monotonic() - began < 10 and crew.process.returncode == 0
     assert not alive(pid)
-    assert not (folder / "leases").exists(), "our own desk was not asked"
+    assert not (folder / "leases").exists(), "our own queue was not asked"
 
 
 def test_the_death_of_the_flow_leaves_no_step_on_the_nodes(node):

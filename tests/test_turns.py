@@ -18,7 +18,7 @@ from effreason.choices import BuiltInModel, Engine, Vllm, VllmServer
 from effreason.errors import UserError
 from effreason.experiment import Experiment, Resources
 from effreason.leasing.folder import leases_folder
-from effreason.leasing.ledger import Ledger
+from effreason.leasing.lease_table import LeaseTable
 from effreason.leasing.records import CORES
 from effreason.specs import EvaluateSpec, Spec
 from tasks.running.process import Stopped
@@ -160,7 +160,7 @@ def test_no_more_run_side_by_side_than_the_experiment_allows(taken):
     first = taken.enter_context(turns.take("t", TRAINING))
     waiting = Waiting(turns)
     assert first.devices and not waiting.had.is_set()
-    assert list(Ledger(leases_folder()).queue()) == [], "it asks for nothing that it may not have"
+    assert list(LeaseTable(leases_folder()).queue()) == [], "it asks for nothing that it may not have"
     taken.close()
     assert soon(waiting.had)
 
@@ -175,7 +175,7 @@ def test_whoever_waits_when_all_is_over_hears_of_it_at_once(parallel, taken):
     turns.stop()
     assert all(soon(one.stopped) for one in waiting)
     assert time.monotonic() - began < 0.5
-    assert list(Ledger(leases_folder()).queue()) == []
+    assert list(LeaseTable(leases_folder()).queue()) == []
     taken.close()
     turns.wait_until_idle()
 
@@ -207,7 +207,7 @@ def test_first_come_is_first_served_across_flow_runs(monkeypatch, taken):
 
 
 def test_who_waits_for_long_is_told_once_for_whom(monkeypatch, tmp_path):
-    monkeypatch.setattr("effreason.leasing.desk.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("effreason.leasing.device_queue.PATIENCE_SECONDS", 0.1)
     (tmp_path / "trace").touch()
     other = flow_run(tmp_path, steps=4, seconds=2)
     wait_for(tmp_path / "trace", "begin", 4)
@@ -225,7 +225,7 @@ def test_a_step_that_outlives_its_launcher_keeps_its_device_until_it_has_ended(t
     wait_for(tmp_path / "trace", "begin", 4)
     launcher.send_signal(signal.SIGKILL)
     launcher.wait()
-    assert len(list(Ledger(leases_folder()).leases())) == 4
+    assert len(list(LeaseTable(leases_folder()).leases())) == 4
     with Turns(Resources()).take("next", TRAINING) as share:
         had = time.monotonic()
     ended = {span.devices: span.end for span in spans(tmp_path / "trace", "begin", "end").values()}
@@ -283,10 +283,10 @@ class Watch(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        ledger = Ledger(leases_folder())
+        table = LeaseTable(leases_folder())
         while any(run.poll() is None for run in self._runs):
-            if any(CORES not in ticket.claim.parts for _, ticket in ledger.queue()):
-                self.leased.append(sum(len(lease.parts) for lease in ledger.leases() if CORES not in lease.parts))
+            if any(CORES not in ticket.claim.parts for _, ticket in table.queue()):
+                self.leased.append(sum(len(lease.parts) for lease in table.leases() if CORES not in lease.parts))
             time.sleep(0.02)
 
 

@@ -30,10 +30,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(options: argparse.Namespace) -> int:
     from effreason.leasing.devices import machine_gpus
     from effreason.leasing.folder import leases_folder
-    from effreason.leasing.ledger import Ledger
+    from effreason.leasing.lease_table import LeaseTable
 
-    ledger = Ledger(leases_folder())
-    gpus, leases, queue = machine_gpus(), list(ledger.leases()), [ticket for _, ticket in ledger.queue()]
+    table = LeaseTable(leases_folder())
+    gpus, leases, queue = machine_gpus(), list(table.leases()), [ticket for _, ticket in table.queue()]
     print(_as_json(gpus, leases, queue) if options.json else "\n".join(page(gpus, leases, queue)))
     return 0
 

@@ -13,7 +13,7 @@ ROUNDING = 1e-9
 """The tolerance of sums of fractions, with which three thirds are a whole."""
 
 
-class Stock:
+class FreeDevices:
     """The free parts of devices, while claims are met in their order."""
 
     def __init__(self, leased: Iterable[Mapping[str, float]]) -> None:
@@ -22,7 +22,7 @@ class Stock:
         for parts in leased:
             self._take(parts)
 
-    def meet(self, claim: Claim) -> dict[str, float] | None:
+    def allot(self, claim: Claim) -> dict[str, float] | None:
         """Return the devices and fractions that the claim gets; None if it, and all claims on these devices, must
         wait."""
         fitting = [device for device, part in claim.parts.items() if part <= self._left(device) + ROUNDING]

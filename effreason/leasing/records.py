@@ -42,14 +42,14 @@ class Claim(Frozen):
 
 
 class Ticket(Frozen):
-    """A step that waits. Made by `Desk`; read by everybody who waits behind it."""
+    """A step that waits. Made by `DeviceQueue`; read by everybody who waits behind it."""
 
     holder: Holder
     claim: Claim
 
 
 class Lease(Frozen):
-    """A step that has devices. Made by `Desk`; read by everybody who wants some."""
+    """A step that has devices. Made by `DeviceQueue`; read by everybody who wants some."""
 
     holder: Holder
     parts: dict[str, Part]

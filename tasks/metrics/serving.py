@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 from effreason.errors import UserError
 from effreason.leasing.devices import machine_gpus
 from effreason.leasing.folder import leases_folder
-from effreason.leasing.ledger import Ledger
+from effreason.leasing.lease_table import LeaseTable
 from effreason.specs import StepName
 from tasks.metrics.tally import BOUNDS, Book, Durations, Kept, Outcome, Tally, tallies
 from tasks.settings import METRICS_HOST, METRICS_PORT, metrics_host, metrics_port
@@ -86,14 +86,14 @@ def _histogram(everybody: Sequence[Tally]) -> Metric:
 
 
 def _devices() -> Iterator[Metric]:
-    ledger = Ledger(leases_folder())
-    queue, gpus = [ticket for _, ticket in ledger.queue()], machine_gpus()
+    table = LeaseTable(leases_folder())
+    queue, gpus = [ticket for _, ticket in table.queue()], machine_gpus()
     now = datetime.now(UTC)
     yield GaugeMetricFamily("effreason_queue_length", "Steps that wait for their share of the machine.", len(queue))
     oldest = max(((now - ticket.holder.since).total_seconds() for ticket in queue), default=0.0)
     yield GaugeMetricFamily("effreason_queue_oldest_seconds", "For how long the first of the queue has waited.", oldest)
     leased = dict.fromkeys((gpu.uuid for gpu in gpus), 0.0)
-    for lease in ledger.leases():
+    for lease in table.leases():
         for device, part in lease.parts.items():
             leased[device] = leased.get(device, 0.0) + part
     yield _by_device("effreason_device_leased_ratio", "What of a device steps have; `cpu` is the cores.", leased)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from effreason.errors import UserError
 from effreason.experiment import Resources
 from effreason.leasing.allotting import ROUNDING
-from effreason.leasing.desk import Desk, Granted, Occupied, never
+from effreason.leasing.device_queue import DeviceQueue, Granted, Occupied, never
 from effreason.leasing.devices import visible_gpus
 from effreason.leasing.folder import leases_folder
-from effreason.leasing.ledger import Ledger
+from effreason.leasing.lease_table import LeaseTable
 from effreason.leasing.records import CORES, Claim, Holder, Ticket
 from effreason.planning.layout import gpus_of, part_of_gpu
 from effreason.specs import Spec
@@ -68,8 +68,8 @@ class Turns:
         self.runtime = runtime_of(resources, max(1, usable_cores() // (self._side_by_side * resources.processes)))
         self._experiment = experiment
         self._flow_run = flow_run
-        self._ledger = Ledger(leases_folder())
-        self._desk = Desk(self._ledger, occupied)
+        self._table = LeaseTable(leases_folder())
+        self._queue = DeviceQueue(self._table, occupied)
         self._explained = False
 
     @contextmanager
@@ -85,7 +85,7 @@ class Turns:
         ticket = Ticket(holder=self._holder(label), claim=self._claim(spec))
         with (
             self._room.place(),
-            self._desk.take(ticket, self.stopping, lambda: self._explain(ticket, explain)) as granted,
+            self._queue.take(ticket, self.stopping, lambda: self._explain(ticket, explain)) as granted,
         ):
             if granted is None:
                 raise Stopped
@@ -94,7 +94,7 @@ class Turns:
     def stop(self) -> None:
         """Give no more turns, and tell whoever has one to end."""
         self._room.stop()
-        self._desk.wake()
+        self._queue.wake()
 
     def wait_until_idle(self) -> None:
         """Return when every turn has been given back."""
@@ -127,13 +127,13 @@ class Turns:
         hides = devices or self._gpus or self.runtime.device == "cpu"
         environment = {"CUDA_VISIBLE_DEVICES": ",".join(devices)} if hides else {}
         gpus = sum(granted.parts[device] for device in devices)
-        return Share(devices, environment, (granted.paper.descriptor,), gpus)
+        return Share(devices, environment, (granted.lock.descriptor,), gpus)
 
     def _explain(self, ticket: Ticket, explain: Callable[[str], None]) -> None:
         wanted = ticket.claim.parts
         others = [
             f"{' and '.join(lease.parts)} ({lease.holder.user}: {lease.holder.experiment} {lease.holder.step})"
-            for lease in self._ledger.leases()
+            for lease in self._table.leases()
             if wanted.keys() & lease.parts.keys() and not self._ours(lease.holder)
         ]
         if others and not self._explained:

@@ -1,8 +1,8 @@
 """Files that count for as long as somebody holds them locked.
 
-A paper is written and locked under another name before it appears under its own, so nobody ever sees one that is half
+A file is written and locked under another name before it appears under its own, so nobody ever sees one that is half
 written or not yet locked. The lock is `flock`'s: it belongs to the open file, which a child process may inherit, and
-the kernel drops it when the last process that has the file open is gone, killed ones included. What a paper says is
+the kernel drops it when the last process that has the file open is gone, killed ones included. What a file says is
 read only while it is locked; an unlocked one is cleared away by whoever comes across it and may.
 """
 
@@ -18,26 +18,26 @@ from pathlib import Path
 from effreason.errors import StepFailure
 
 MODE = 0o644
-"""The file mode: other users read a paper and try its lock, for which reading is enough."""
+"""The file mode: other users read the file and try its lock, for which reading is enough."""
 MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Paper:
+class LockedFile:
     """A lock file that this process has written."""
 
     path: Path
     descriptor: int
-    """The open file. A child that inherits it keeps the paper valid until it has ended as well."""
+    """The open file. A child that inherits it keeps the lock held until it has ended as well."""
 
     def withdraw(self) -> None:
-        """Close the file. The paper stays valid while a child has it open."""
+        """Close the file. The lock stays held while a child has it open."""
         os.close(self.descriptor)
         _text_while_locked(self.path)
 
 
-def write(folder: Path, text: str) -> Paper:
-    """Write a locked paper whose name sorts after those of all papers that this machine has written before.
+def write(folder: Path, text: str) -> LockedFile:
+    """Write a locked file whose name sorts after those of all that this machine has written before.
 
     Raises:
         StepFailure: the folder is full or gone.
@@ -58,11 +58,11 @@ def write(folder: Path, text: str) -> Paper:
             raise
     except OSError as error:
         raise _unusable(folder, error) from error
-    return Paper(folder / name, descriptor)
+    return LockedFile(folder / name, descriptor)
 
 
 def valid(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and text of every paper that is held, the oldest first. Raises `StepFailure` as `write` does."""
+    """Yield name and text of every file that is locked, the oldest first. Raises `StepFailure` as `write` does."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -82,13 +82,13 @@ def _unusable(folder: Path, error: OSError) -> StepFailure:
 
 
 def _text_while_locked(path: Path) -> str | None:
-    """Return the text of a paper; None for one that nobody holds, which is then removed."""
+    """Return the text of a locked file; None for one that nobody holds, which is then removed."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
-        # Shared, so that two who try a dead paper at once do not take each other for its owner.
+        # Shared, so that two who try a dead holder's file at once do not take each other for its owner.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return os.read(descriptor, MOST_BYTES).decode()

@@ -11,16 +11,16 @@ from pydantic import ValidationError
 
 from effreason.errors import StepFailure
 from effreason.frozen import Frozen
-from effreason.leasing import papers
-from effreason.leasing.allotting import Stock
-from effreason.leasing.papers import Paper
+from effreason.leasing import locked_files
+from effreason.leasing.allotting import FreeDevices
+from effreason.leasing.locked_files import LockedFile
 from effreason.leasing.records import Claim, Lease, Ticket
 
 Record = TypeVar("Record", bound=Frozen)
 
 
-class Due(NamedTuple):
-    """The devices that a ticket gets. Made by `Ledger`; `Desk` computes them again before it grants them."""
+class Allotment(NamedTuple):
+    """The devices that a ticket gets. Made by `LeaseTable`; `DeviceQueue` computes them again before it grants them."""
 
     parts: dict[str, float]
     """The fraction of each device."""
@@ -28,7 +28,7 @@ class Due(NamedTuple):
     """The number of leases on each of them."""
 
 
-class Ledger:
+class LeaseTable:
     """The leasing folder. Reading it changes nothing except that files of dead processes are removed."""
 
     def __init__(self, folder: Path) -> None:
@@ -37,43 +37,43 @@ class Ledger:
 
     def queue(self) -> Iterator[tuple[str, Ticket]]:
         """Yield the waiting tickets by name, in order of arrival."""
-        for name, text in papers.valid(self._folder / "queue"):
+        for name, text in locked_files.valid(self._folder / "queue"):
             yield name, self._read(Ticket, name, text)
 
     def leases(self) -> Iterator[Lease]:
         """Yield the leases that are held, the oldest first."""
-        for name, text in papers.valid(self._folder / "leases"):
+        for name, text in locked_files.valid(self._folder / "leases"):
             yield self._read(Lease, name, text)
 
-    def line_up(self, ticket: Ticket) -> Paper:
+    def line_up(self, ticket: Ticket) -> LockedFile:
         """Add a ticket behind all earlier ones."""
-        return papers.write(self._folder / "queue", ticket.model_dump_json())
+        return locked_files.write(self._folder / "queue", ticket.model_dump_json())
 
-    def grant(self, lease: Lease) -> Paper:
-        """Write a lease. To be called under `alone`, and for what is due."""
-        return papers.write(self._folder / "leases", lease.model_dump_json())
+    def grant(self, lease: Lease) -> LockedFile:
+        """Write a lease. To be called under `grant_lock`, and for what is due."""
+        return locked_files.write(self._folder / "leases", lease.model_dump_json())
 
-    def due(self, mine: Mapping[str, Claim], barred: Mapping[str, float]) -> dict[str, Due]:
+    def due(self, mine: Mapping[str, Claim], barred: Mapping[str, float]) -> dict[str, Allotment]:
         """Return, for the tickets in `mine`, by name, what is due to those whose turn it is.
 
         The fractions in `barred` count as taken of their devices, beside what is leased.
         """
         wanted = {device for claim in mine.values() for device in claim.parts}
         leased = [lease.parts for lease in self.leases()]
-        stock = Stock([*leased, barred])
-        found: dict[str, Due] = {}
-        if stock.spent(wanted):
+        free = FreeDevices([*leased, barred])
+        found: dict[str, Allotment] = {}
+        if free.spent(wanted):
             return found
         for name, ticket in self.queue():
-            parts = stock.meet(ticket.claim)
+            parts = free.allot(ticket.claim)
             if parts is not None and name in mine:
-                found[name] = Due(parts, {device: sum(device in lease for lease in leased) for device in parts})
-            if stock.spent(wanted):
+                found[name] = Allotment(parts, {device: sum(device in lease for lease in leased) for device in parts})
+            if free.spent(wanted):
                 break
         return found
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
+    def grant_lock(self) -> Iterator[bool]:
         """Take the right to grant, which one process has at a time; False when another has it."""
         descriptor = os.open(self._folder / "gate", os.O_RDONLY)
         try:

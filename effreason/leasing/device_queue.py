@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from effreason.errors import EffreasonError, StepFailure
-from effreason.leasing.ledger import Due, Ledger
-from effreason.leasing.papers import Paper
+from effreason.leasing.lease_table import Allotment, LeaseTable
+from effreason.leasing.locked_files import LockedFile
 from effreason.leasing.records import CORES, Holder, Lease, Ticket
 
 LOOK_SECONDS = 0.05
@@ -39,11 +39,11 @@ def never(device: str) -> int:
 
 
 @dataclass
-class Slip:
-    """One waiting thread. Made and read by `Desk`."""
+class Waiter:
+    """One waiting thread. Made and read by `DeviceQueue`."""
 
     ticket: Ticket
-    paper: Paper
+    lock: LockedFile
     explain: Callable[[], None]
     began: float = field(default_factory=time.monotonic)
     granted: "Granted | None" = None
@@ -59,20 +59,20 @@ class Slip:
 
 @dataclass(frozen=True)
 class Granted:
-    """The devices of a step. Made by `Desk`; read by `tasks.running.turns`."""
+    """The devices of a step. Made by `DeviceQueue`; read by `tasks.running.turns`."""
 
     parts: dict[str, float]
-    paper: Paper
+    lock: LockedFile
 
 
-class Desk:
+class DeviceQueue:
     """The waiting threads of this process, and the devices that they are given."""
 
-    def __init__(self, ledger: Ledger, occupied: Occupied = never) -> None:
-        self._ledger = ledger
+    def __init__(self, table: LeaseTable, occupied: Occupied = never) -> None:
+        self._table = table
         self._occupied = occupied
         self._occupied_until: dict[str, float] = {}
-        self._slips: dict[str, Slip] = {}
+        self._waiters: dict[str, Waiter] = {}
         self._attended = False
         self._changed = threading.Condition()
 
@@ -87,70 +87,70 @@ class Desk:
         Raises:
             EffreasonError: there is no room for the lease, or nobody can tell what runs on the device.
         """
-        paper = self._ledger.line_up(ticket)
-        slip = Slip(ticket, paper, explain)
+        lock = self._table.line_up(ticket)
+        waiter = Waiter(ticket, lock, explain)
         with self._changed:
-            self._slips[paper.path.name] = slip
+            self._waiters[lock.path.name] = waiter
             self._changed.notify_all()
         try:
-            yield self._awaited(slip, stopping)
+            yield self._awaited(waiter, stopping)
         finally:
-            self._leave(slip)
+            self._leave(waiter)
 
     def wake(self) -> None:
         """Have every waiting thread check at once whether to go on waiting."""
         with self._changed:
             self._changed.notify_all()
 
-    def _leave(self, slip: Slip) -> None:
+    def _leave(self, waiter: Waiter) -> None:
         with self._changed:
-            waited_in_vain = self._slips.pop(slip.paper.path.name, None) is not None
+            waited_in_vain = self._waiters.pop(waiter.lock.path.name, None) is not None
         if waited_in_vain:
-            slip.paper.withdraw()
-        if slip.granted is not None:
-            slip.granted.paper.withdraw()
+            waiter.lock.withdraw()
+        if waiter.granted is not None:
+            waiter.granted.lock.withdraw()
         self.wake()
 
-    def _awaited(self, slip: Slip, stopping: threading.Event) -> Granted | None:
+    def _awaited(self, waiter: Waiter, stopping: threading.Event) -> Granted | None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: slip.answered or stopping.is_set() or not self._attended)
+                self._changed.wait_for(lambda: waiter.answered or stopping.is_set() or not self._attended)
                 if stopping.is_set():
                     return None
-                if slip.refused is not None:
-                    raise slip.refused
-                if slip.granted is not None:
-                    return slip.granted
+                if waiter.refused is not None:
+                    raise waiter.refused
+                if waiter.granted is not None:
+                    return waiter.granted
                 self._attended = True
             try:
-                self._attend(slip, stopping)
+                self._attend(waiter, stopping)
             finally:
                 with self._changed:
                     self._attended = False
                     self._changed.notify_all()
 
-    def _attend(self, slip: Slip, stopping: threading.Event) -> None:
+    def _attend(self, waiter: Waiter, stopping: threading.Event) -> None:
         """Check for all threads that wait here, until there is something for the one that checks."""
         while True:
             self._serve()
             with self._changed:
-                if slip.answered or stopping.is_set():
+                if waiter.answered or stopping.is_set():
                     return
                 self._changed.wait(LOOK_SECONDS)
-            if time.monotonic() - slip.began > PATIENCE_SECONDS:
-                slip.explain()
+            if time.monotonic() - waiter.began > PATIENCE_SECONDS:
+                waiter.explain()
 
     def _serve(self) -> None:
         due = self._unoccupied()
         if not due:
             return
-        with self._ledger.alone() as entered:
+        with self._table.grant_lock() as entered:
             if entered:
                 for name, found in self._due().items():
                     if due.get(name) == found:
                         self._grant(name, found.parts)
 
-    def _unoccupied(self) -> dict[str, Due]:
+    def _unoccupied(self) -> dict[str, Allotment]:
         """Return what is due of devices that run no more than is leased.
 
         Asking may take a while, so it is done outside the lock for granting.
@@ -163,7 +163,7 @@ class Desk:
                 return due
             self._occupied_until.update(dict.fromkeys(occupied, time.monotonic() + OCCUPIED_SECONDS))
 
-    def _crowded(self, device: str, due: Mapping[str, Due]) -> bool:
+    def _crowded(self, device: str, due: Mapping[str, Allotment]) -> bool:
         """Return whether a step without a lease may be on the device."""
         leases = max(found.leases.get(device, 0) for found in due.values())
         try:
@@ -172,38 +172,38 @@ class Desk:
             self._doubt([name for name, found in due.items() if device in found.parts], error)
             return True
 
-    def _due(self) -> dict[str, Due]:
+    def _due(self) -> dict[str, Allotment]:
         with self._changed:
-            mine = {name: slip.ticket.claim for name, slip in self._slips.items()}
+            mine = {name: waiter.ticket.claim for name, waiter in self._waiters.items()}
         barred = {device: 1.0 for device, until in self._occupied_until.items() if time.monotonic() < until}
-        return self._ledger.due(mine, barred)
+        return self._table.due(mine, barred)
 
     def _grant(self, name: str, parts: dict[str, float]) -> None:
         with self._changed:
-            slip = self._slips.get(name)
-            if slip is None:
+            waiter = self._waiters.get(name)
+            if waiter is None:
                 return  # its thread has given up since
             try:
-                slip.granted = Granted(parts, self._ledger.grant(_lease(slip.ticket.holder, parts)))
+                waiter.granted = Granted(parts, self._table.grant(_lease(waiter.ticket.holder, parts)))
             except StepFailure as failure:  # a full disk is the trouble of the step that wanted the lease
-                slip.refused = failure
-            self._answered(slip)
+                waiter.refused = failure
+            self._answered(waiter)
 
     def _doubt(self, names: Iterable[str], error: EffreasonError) -> None:
         """Note that the load of these threads' devices is unknown; refuse one that has waited for that too long."""
         moment = time.monotonic()
         with self._changed:
-            for slip in [self._slips[name] for name in names if name in self._slips]:
-                slip.unknown_since = slip.unknown_since or moment
-                if moment - slip.unknown_since > UNKNOWN_SECONDS:
-                    slip.refused = error
-                    self._answered(slip)
+            for waiter in [self._waiters[name] for name in names if name in self._waiters]:
+                waiter.unknown_since = waiter.unknown_since or moment
+                if moment - waiter.unknown_since > UNKNOWN_SECONDS:
+                    waiter.refused = error
+                    self._answered(waiter)
 
-    def _answered(self, slip: Slip) -> None:
-        """End the wait of a thread. To be called with the lock."""
-        del self._slips[slip.paper.path.name]
+    def _answered(self, waiter: Waiter) -> None:
+        """End the wait of a thread. To be called with `_changed` held."""
+        del self._waiters[waiter.lock.path.name]
         self._changed.notify_all()
-        slip.paper.withdraw()
+        waiter.lock.withdraw()
 
 
 def _lease(holder: Holder, parts: dict[str, float]) -> Lease:
