@@ -5,17 +5,17 @@ from prefect import task
 from effreason.artifacts import Evaluation, Policy, Problems
 from effreason.choices import Model
 from effreason.experiment import Experiment
-from tasks.running.launching import COAT, launch
+from tasks.running.launching import TASK_OPTIONS, launch
 
 
-@task(task_run_name="evaluate {label}", **COAT)
+@task(task_run_name="evaluate {label}", **TASK_OPTIONS)
 def evaluate(experiment: Experiment, label: str, model: Model, policy: Policy | None, problems: Problems) -> Evaluation:
     """Measure a base model, or the policy trained from it."""
     spec = experiment.measurement(model, policy.address if policy else None, problems.address)
     return launch(experiment, f"evaluate {label}", spec, Evaluation)
 
 
-@task(task_run_name="evaluate {model.name} concise", **COAT)
+@task(task_run_name="evaluate {model.name} concise", **TASK_OPTIONS)
 def evaluate_concise(experiment: Experiment, model: Model, problems: Problems) -> Evaluation:
     """Measure a base model, asked for brevity."""
     spec = experiment.concise_measurement(model, problems.address)

@@ -13,12 +13,12 @@ from effreason.promotion.night import before_the_gate, nights_before
 from effreason.specs import Contender, GateSpec
 from effreason.store import open_store
 from tasks.display.page import key_of
-from tasks.running.launching import COAT, launch
+from tasks.running.launching import TASK_OPTIONS, launch
 
 PAGE = "night.md"
 
 
-@task(task_run_name="gate", **COAT)
+@task(task_run_name="gate", **TASK_OPTIONS)
 def gate(
     experiment: Experiment,
     candidate: tuple[Policy, Evaluation],

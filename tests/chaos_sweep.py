@@ -41,14 +41,14 @@ class Mixed:
         return 0
 
 
-def traced(crew: launching.Crew, label: str, progress: Progress) -> None:
+def traced(runner: launching.StepRunner, label: str, progress: Progress) -> None:
     if progress.phase == "train":
         line = {"time": time.time(), "label": label, "step": progress.done, "process": os.getpid()}
         with open(os.environ["CHAOS_TRACE"], "a") as trace:
             trace.write(json.dumps(line) + "\n")
-    tell(crew, label, progress)
+    tell(runner, label, progress)
 
 
-tell = launching.Crew._tell
-launching.Crew._tell = traced
+tell = launching.StepRunner._tell
+launching.StepRunner._tell = traced
 launching.launcher_of = Mixed

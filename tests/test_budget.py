@@ -22,7 +22,7 @@ from effreason.specs import EvaluateSpec, ReportSpec, TrainSpec
 from effreason.store import open_store
 from effreason.store.folder import FolderStore
 from effreason.workbench import Runtime, Turn
-from tasks.running.spending import HELD_BACK, HeldBack, Purse
+from tasks.running.spending import HELD_BACK, HeldBack, SweepSpending
 
 
 def with_budget(place, budget: str) -> None:
@@ -115,16 +115,16 @@ def test_an_empty_budget_or_price_is_refused(kind):
         kind()
 
 
-# ------------------------------------------------------------------------------------------------------------ the purse
+# ----------------------------------------------------------------------------------------------- what a sweep has spent
 
 
-def purse(tmp_path, **runtime) -> tuple[Purse, TrainSpec, FolderStore]:
+def spending_of_a_sweep(tmp_path, **runtime) -> tuple[SweepSpending, TrainSpec, FolderStore]:
     experiment = Experiment(
         name="small", models=(BuiltInModel(),), alphas=(0.0, 0.4), runtime=Resources(device="cpu", **runtime)
     )
     pinned, store = pin(experiment, tmp_path), FolderStore(tmp_path / "store")
     spec = pinned.fine_tuning(next(pinned.cells()), pinned.preparation().address)
-    return Purse(pinned, store), spec, store
+    return SweepSpending(pinned, store), spec, store
 
 
 def seal(store, spec, seconds: float, gpus: float) -> None:
@@ -139,15 +139,15 @@ def seal(store, spec, seconds: float, gpus: float) -> None:
     [({"gpu_hours": 1.0}, None), ({"money": 2.5}, Price(gpu_hour=2.5)), ({"core_hours": 0.5, "gpu_hours": 1.0}, None)],
 )
 def test_what_earlier_runs_have_spent_counts(tmp_path, budget, price):
-    mine, spec, store = purse(tmp_path, budget=Budget(**budget), price=price)
+    mine, spec, store = spending_of_a_sweep(tmp_path, budget=Budget(**budget), price=price)
     assert mine.used_up() is None
     seal(store, spec, 3600.0, gpus=1.0)
-    mine, *_ = purse(tmp_path, budget=Budget(**budget), price=price)
+    mine, *_ = spending_of_a_sweep(tmp_path, budget=Budget(**budget), price=price)
     assert "(1 spent)" in mine.used_up() or "2.5 EUR (2.5 spent)" in mine.used_up()
 
 
 def test_only_trainings_are_held_back_and_the_reason_is_told_once(tmp_path):
-    mine, spec, store = purse(tmp_path, budget=Budget(gpu_hours=1.0))
+    mine, spec, store = spending_of_a_sweep(tmp_path, budget=Budget(gpu_hours=1.0))
     seal(store, spec, 3600.0, gpus=1.0)
     told: list[str] = []
     for _ in range(2):
@@ -169,7 +169,7 @@ def test_only_trainings_are_held_back_and_the_reason_is_told_once(tmp_path):
     ],
 )
 def test_a_budget_of_money_that_counts_no_training_is_told_once(tmp_path, price, gpus, told):
-    mine, spec, _ = purse(tmp_path, budget=Budget(money=1.0), price=price)
+    mine, spec, _ = spending_of_a_sweep(tmp_path, budget=Budget(money=1.0), price=price)
     heard: list[str] = []
     for _ in range(2):
         with mine.turn(spec, gpus, Runtime(threads=1), heard.append):
@@ -178,14 +178,14 @@ def test_a_budget_of_money_that_counts_no_training_is_told_once(tmp_path, price,
 
 
 def test_a_price_without_a_budget_of_money_need_not_name_what_trainings_run_on(tmp_path):
-    mine, spec, _ = purse(tmp_path, budget=Budget(gpu_hours=1.0), price=Price(core_hour=0.04))
+    mine, spec, _ = spending_of_a_sweep(tmp_path, budget=Budget(gpu_hours=1.0), price=Price(core_hour=0.04))
     heard: list[str] = []
     with mine.turn(spec, 1.0, Runtime(threads=1), heard.append):
         assert heard == []
 
 
 def test_a_step_that_runs_or_failed_counts_as_well_and_one_that_is_sealed_only_once(tmp_path):
-    mine, spec, store = purse(tmp_path, budget=Budget(core_hours=1.0))
+    mine, spec, store = spending_of_a_sweep(tmp_path, budget=Budget(core_hours=1.0))
     with pytest.raises(RuntimeError), mine.turn(spec, 0.0, Runtime(threads=4), print):
         assert mine.spent().core_seconds >= 0
         raise RuntimeError
@@ -206,7 +206,7 @@ def test_a_training_that_was_tried_again_does_not_count_its_first_steps_twice(
     tmp_path, monkeypatch, hours_in_the_manifest, spent
 ):
     """Its manifest tells of all its steps, those before the checkpoint among them."""
-    mine, spec, store = purse(tmp_path, budget=Budget(gpu_hours=100.0))
+    mine, spec, store = spending_of_a_sweep(tmp_path, budget=Budget(gpu_hours=100.0))
     clock = SimpleNamespace(hours=0.0)
     monkeypatch.setattr("tasks.running.spending.time", SimpleNamespace(monotonic=lambda: 3600.0 * clock.hours))
     with pytest.raises(RuntimeError), mine.turn(spec, 1.0, Runtime(), print):
@@ -220,7 +220,7 @@ def test_a_training_that_was_tried_again_does_not_count_its_first_steps_twice(
 
 
 def test_hours_by_the_clock_are_those_of_this_run(tmp_path):
-    mine, _, _ = purse(tmp_path, budget=Budget(hours=1e-9))
+    mine, _, _ = spending_of_a_sweep(tmp_path, budget=Budget(hours=1e-9))
     assert "hours by the clock" in mine.used_up()
 
 

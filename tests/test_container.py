@@ -23,7 +23,7 @@ from effreason.errors import StepFailure, UserError
 from effreason.experiment import Data, Experiment, Resources
 from effreason.store import open_store
 from tasks.running import engine
-from tasks.running.launching import Crew, launch
+from tasks.running.launching import StepRunner, launch
 from tasks.running.process import Stopped
 from tasks.supervision import reaping
 
@@ -68,7 +68,7 @@ def launched_by(experiment: Experiment, **choice: Any) -> Experiment:
 
 
 def prepare(experiment: Experiment) -> Problems:
-    with Crew(experiment):
+    with StepRunner(experiment):
         return launch(experiment, "prepare", experiment.preparation(), Problems)
 
 
@@ -157,8 +157,8 @@ time.sleep(600)
 def test_a_secret_is_neither_in_the_configuration_nor_in_the_log_nor_in_the_artifact(experiment, server, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_planted_token")
     hanging = launched_by(experiment, images=play("hang", HANG), tag="hang")
-    with Crew(hanging) as crew:
-        thread = threading.Thread(target=until_stopped, args=(crew, hanging))
+    with StepRunner(hanging) as runner:
+        thread = threading.Thread(target=until_stopped, args=(runner, hanging))
         thread.start()
         container = running_container(hanging)
         container.reload()
@@ -172,9 +172,9 @@ def test_a_secret_is_neither_in_the_configuration_nor_in_the_log_nor_in_the_arti
         assert secret not in manifest.model_dump_json()
 
 
-def until_stopped(crew: Crew, experiment: Experiment) -> None:
+def until_stopped(runner: StepRunner, experiment: Experiment) -> None:
     with pytest.raises(Stopped):
-        crew.artifact("prepare", experiment.preparation())
+        runner.artifact("prepare", experiment.preparation())
 
 
 def test_a_store_in_a_folder_is_written_to_without_any_network(experiment, tmp_path):
@@ -247,10 +247,10 @@ def test_where_no_engine_answers_the_process_launcher_is_named(experiment, monke
 PARENT = """
 import sys
 from effreason.experiment import Experiment
-from tasks.running.launching import Crew
+from tasks.running.launching import StepRunner
 experiment = Experiment.model_validate_json(sys.argv[1])
-with Crew(experiment) as crew:
-    crew.artifact("prepare", experiment.preparation())
+with StepRunner(experiment) as runner:
+    runner.artifact("prepare", experiment.preparation())
 """
 
 
@@ -268,8 +268,8 @@ def test_the_death_of_the_launcher_is_that_of_the_container(experiment, number):
 
 def test_a_container_whose_owner_lives_is_no_orphan(experiment):
     hanging = launched_by(experiment, images=play("hang", HANG), tag="hang")
-    with Crew(hanging) as crew:
-        thread = threading.Thread(target=until_stopped, args=(crew, hanging))
+    with StepRunner(hanging) as runner:
+        thread = threading.Thread(target=until_stopped, args=(runner, hanging))
         thread.start()
         assert not reaping.is_orphan(running_container(hanging))
     thread.join()

@@ -24,7 +24,7 @@ from effreason.order import Order
 from effreason.progress import Progress
 from effreason.specs import Spec
 from tasks.running import launching
-from tasks.running.launching import Crew, launch, worth_another_try
+from tasks.running.launching import StepRunner, launch, worth_another_try
 from tasks.running.process import Stopped
 
 FAKE_STEP = Path(__file__).with_name("fake_step.py")
@@ -85,7 +85,7 @@ def fake_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def prepare(experiment: Experiment, diary: Diary | None = None) -> Problems:
-    with Crew(experiment, [diary] if diary else []):
+    with StepRunner(experiment, [diary] if diary else []):
         return launch(experiment, "prepare", experiment.preparation(), Problems)
 
 
@@ -193,12 +193,12 @@ def test_an_error_that_nobody_foresaw_is_told_and_counts_as_a_failure_of_the_ste
     monkeypatch.setattr("tasks.running.launchers.scratch", full)
     diary = Diary()
     with (
-        Crew(experiment, [diary]) as crew,
+        StepRunner(experiment, [diary]) as runner,
         pytest.raises(StepFailure, match=r"prepare failed with OSError.*No space left"),
     ):
         launch(experiment, "prepare", experiment.preparation(), Problems)
     assert diary.heard[-1] == ("failed", "StepFailure")
-    assert "No space left" in str(crew.faults["prepare"]), "so that the run says why it failed"
+    assert "No space left" in str(runner.faults["prepare"]), "so that the run says why it failed"
 
 
 @pytest.mark.parametrize(
@@ -214,11 +214,11 @@ def test_only_a_failure_of_the_circumstances_is_worth_another_try(error, again):
 
 
 def launched(
-    experiment: Experiment, label: str, crew: Crew, errors: list[Exception], spec: Spec | None = None
+    experiment: Experiment, label: str, runner: StepRunner, errors: list[Exception], spec: Spec | None = None
 ) -> threading.Thread:
     def run() -> None:
         try:
-            crew.artifact(label, spec or experiment.preparation())
+            runner.artifact(label, spec or experiment.preparation())
         except EffreasonError as error:
             errors.append(error)
 
@@ -242,8 +242,8 @@ def test_a_stopped_step_may_save_its_work_first(experiment, step, tmp_path):
         """
     )
     errors: list[Exception] = []
-    with Crew(experiment) as crew:
-        thread = launched(experiment, "prepare", crew, errors)
+    with StepRunner(experiment) as runner:
+        thread = launched(experiment, "prepare", runner, errors)
         pid = number_in(tmp_path / "pid")
     assert not alive(pid), "none is left when the block has been left"
     thread.join(5)
@@ -264,8 +264,8 @@ def test_a_step_that_will_not_listen_is_killed_with_its_children(experiment, ste
         time.sleep(600)
         """
     )
-    with Crew(experiment) as crew:
-        thread = launched(experiment, "prepare", crew, [])
+    with StepRunner(experiment) as runner:
+        thread = launched(experiment, "prepare", runner, [])
         pid, child = number_in(tmp_path / "pid"), number_in(tmp_path / "child")
     thread.join(5)
     assert gone(pid) and gone(child)
@@ -290,8 +290,8 @@ def test_who_waits_for_a_turn_when_all_is_over_never_begins(experiment, fake_ste
     monkeypatch.setenv("FAKE_STEP_MOODS", json.dumps({"prepare": "hang"}))
     alone = experiment.model_copy(update={"runtime": Resources(parallel=1, device="cpu")})
     errors: list[Exception] = []
-    with Crew(alone) as crew:
-        threads = [launched(alone, label, crew, errors) for label in ("first", "second")]
+    with StepRunner(alone) as runner:
+        threads = [launched(alone, label, runner, errors) for label in ("first", "second")]
         while not (tmp_path / "diary").exists():
             time.sleep(0.05)
     for thread in threads:
@@ -307,8 +307,8 @@ from effreason.experiment import Experiment
 from tasks.running import launching
 launching.STEP = (sys.executable, "-uc", Path(sys.argv[2]).read_text(), *sys.argv[3:])
 experiment = Experiment.model_validate_json(sys.argv[1])
-with launching.Crew(experiment) as crew:
-    crew.artifact("prepare", experiment.preparation())
+with launching.StepRunner(experiment) as runner:
+    runner.artifact("prepare", experiment.preparation())
 """
 
 CHILD = """
@@ -369,8 +369,8 @@ def test_no_more_steps_run_side_by_side_than_there_are_turns(experiment, step, t
         """
     )
     errors: list[Exception] = []
-    with Crew(experiment) as crew:
-        threads = [launched(experiment, str(number), crew, errors) for number in range(5)]
+    with StepRunner(experiment) as runner:
+        threads = [launched(experiment, str(number), runner, errors) for number in range(5)]
         for thread in threads:
             thread.join(60)
     seen = [int(path.read_text()) for path in tmp_path.glob("seen-*")]
@@ -391,8 +391,8 @@ def test_the_cores_are_divided_among_the_steps_and_each_sees_one_gpu(experiment,
     )
     wide = experiment.model_copy(update={"runtime": Resources()})
     measured = wide.measurement(wide.models[0], None, wide.preparation().address)
-    with Crew(wide) as crew:
-        threads = [launched(wide, str(number), crew, [], measured) for number in range(2)]
+    with StepRunner(wide) as runner:
+        threads = [launched(wide, str(number), runner, [], measured) for number in range(2)]
         for thread in threads:
             thread.join(60)
     assert sorted(path.read_text() for path in tmp_path.glob("gpu-*")) == ["4", "GPU-77"]

@@ -108,7 +108,7 @@ def test_three_thirds_are_a_whole():
     assert free.spent(["a"])
 
 
-# --------------------------------------------------------------------------------- files that count while locked
+# ---------------------------------------------------------------------------------------- files that count while locked
 
 
 def test_locked_files_are_in_the_order_in_which_they_were_written(tmp_path):

@@ -80,12 +80,12 @@ def cluster(tmp_path: Path) -> Iterator[RayCluster]:
 MOODS = {"train 0.3": "user", "train 0.4": "hang", "train 0.5": "hang"}
 
 
-class Crew:
-    """`ray_crew.py` on a cluster."""
+class RunnerProcess:
+    """`ray_runner.py` on a cluster."""
 
     def __init__(self, cluster: RayCluster, folder: Path, *alphas: str) -> None:
         self.diary = folder / "diary"
-        script = str(Path(__file__).with_name("ray_crew.py"))
+        script = str(Path(__file__).with_name("ray_runner.py"))
         command = [sys.executable, script, ADDRESS, str(folder / f"store-{time.monotonic_ns()}"), *alphas]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = cluster.begin(command, {}, **pipes)
@@ -121,29 +121,29 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RayCluster,
 
 def test_steps_on_a_node_are_made_refused_and_stopped_as_they_are_here(node):
     cluster, folder = node
-    crew = Crew(cluster, folder, "0.0", "0.1", "0.3", "0.4")
-    outcomes = crew.told(4)
+    runner = RunnerProcess(cluster, folder, "0.0", "0.1", "0.3", "0.4")
+    outcomes = runner.told(4)
     assert outcomes == {"prepare": "made", "0": "made", "0.1": "made", "0.3": "UserError: The oven is cold."}
-    (pid,) = crew.wait_for(1)
+    (pid,) = runner.wait_for(1)
     began = time.monotonic()
-    assert crew.process.communicate("stop\n", timeout=30)[0].count('"Stopped') == 1
-    assert time.monotonic() - began < 10 and crew.process.returncode == 0
+    assert runner.process.communicate("stop\n", timeout=30)[0].count('"Stopped') == 1
+    assert time.monotonic() - began < 10 and runner.process.returncode == 0
     assert not alive(pid)
     assert not (folder / "leases").exists(), "our own queue was not asked"
 
 
 def test_the_death_of_the_flow_leaves_no_step_on_the_nodes(node):
     cluster, folder = node
-    crew = Crew(cluster, folder, "0.4", "0.5")
-    pids = crew.wait_for(2)
-    crew.process.kill()
+    runner = RunnerProcess(cluster, folder, "0.4", "0.5")
+    pids = runner.wait_for(2)
+    runner.process.kill()
     assert all(gone(pid, within_seconds=10) for pid in pids)
-    crew.process.communicate()
+    runner.process.communicate()
 
 
 def test_an_address_where_nothing_listens_is_refused_at_once(tmp_path):
     needs_ray()
-    script = str(Path(__file__).with_name("ray_crew.py"))
+    script = str(Path(__file__).with_name("ray_runner.py"))
     command = [sys.executable, script, "127.0.0.1:1", str(tmp_path), "0.1"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)

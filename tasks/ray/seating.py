@@ -23,9 +23,9 @@ from effreason.specs import Spec
 from tasks.ray.cluster import Claim, Cluster, RemoteSeat, lives
 from tasks.ray.row import Row
 from tasks.ray.seat import Mark, Placed
+from tasks.running.concurrency import ConcurrencyLimit
 from tasks.running.launchers import Running, Work
 from tasks.running.process import Line, Stopped
-from tasks.running.room import Room
 from tasks.running.turns import Share, runtime_of
 
 PATIENCE_SECONDS = 30.0
@@ -50,8 +50,8 @@ class ClusterTurns:
         """
         self._resources = resources
         self._engine = engine
-        self._room = Room(resources.parallel)
-        self.stopping = self._room.stopping
+        self._limit = ConcurrencyLimit(resources.parallel)
+        self.stopping = self._limit.stopping
         self.runtime = runtime_of(resources, engine.cores)
         self._cluster = Cluster(engine)
         self._most_gpus = self._cluster.most_gpus()
@@ -72,16 +72,16 @@ class ClusterTurns:
             UserError: no node has GPUs enough.
         """
         claim = self._claim(spec)
-        with self._room.place(), self._row.seat(claim, self._watch(claim, explain)) as seat:
+        with self._limit.slot(), self._row.seat(claim, self._watch(claim, explain)) as seat:
             yield Seated(seat.placed().devices, {}, (), claim.gpus, seat=seat)
 
     def stop(self) -> None:
         """Give no more turns, and tell whoever has one to end."""
-        self._room.stop()
+        self._limit.stop()
 
     def wait_until_idle(self) -> None:
         """Return when every turn has been given back, and leave the cluster."""
-        self._room.wait_until_empty()
+        self._limit.wait_until_empty()
         self._cluster.leave()
 
     def _claim(self, spec: Spec) -> Claim:

@@ -2,7 +2,7 @@
 
 launching.py     an artifact from the store, or made by a step
 turns.py         which step may run, and with what share of the machine
-room.py          how many steps of a flow run are under way at a time
+concurrency.py   how many steps of a flow run are under way at a time
 spending.py      what the sweep has cost, and when its budget holds trainings back
 launchers.py     the seam to what runs a step, and steps as child processes
 process.py       one child process: its lines read, its end made sure of

@@ -30,7 +30,7 @@ from effreason.workbench import Turn
 from tasks.running.container import ContainerLauncher
 from tasks.running.launchers import Launcher, ProcessLauncher, Running, Work
 from tasks.running.process import Stopped
-from tasks.running.spending import Purse
+from tasks.running.spending import SweepSpending
 from tasks.running.turns import Turns
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ def launch(experiment: Experiment, label: str, spec: Spec, makes: type[Made]) ->
         UserError: the step refused its input; trying again is of no use.
         StepFailure: the step failed, was killed or was stopped.
     """
-    crew = CREW.get() or Crew(experiment)
-    crew.purse.sweep = experiment
-    artifact = crew.artifact(label, spec)
+    runner = RUNNER.get() or StepRunner(experiment)
+    runner.spending.sweep = experiment
+    artifact = runner.artifact(label, spec)
     assert isinstance(artifact, makes)  # noqa: S101  each kind of spec makes one kind of artifact
     return artifact
 
 
-class Crew:
+class StepRunner:
     """The steps of one flow run: launched in their turns, and ended when the run ends."""
 
     def __init__(self, experiment: Experiment, listeners: Sequence[Listener] = ()) -> None:
@@ -89,19 +89,19 @@ class Crew:
         self.flow_run = flow_run.id or ""
         self.store = open_store(experiment.store)
         self.launcher = launcher_of(experiment)
-        self.purse = Purse(experiment, self.store)
+        self.spending = SweepSpending(experiment, self.store)
         self.turns = turns_of(experiment, self.flow_run, self.launcher)
         self.listeners = listeners
         self.faults: dict[str, EffreasonError] = {}
         """By label, the latest error of every step that has not succeeded since."""
 
     def __enter__(self) -> Self:
-        self._token = CREW.set(self)
+        self._token = RUNNER.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """End every step that still runs; when this returns none is left."""
-        CREW.reset(self._token)
+        RUNNER.reset(self._token)
         self.stop()
         self.turns.wait_until_idle()
 
@@ -136,7 +136,7 @@ class Crew:
         manifest = self.store.find(spec.address)
         if manifest is None:
             return None
-        self.purse.sealed(label, manifest)
+        self.spending.sealed(label, manifest)
         for listener in self.listeners:
             listener.found(label, manifest)
         return manifest.artifact
@@ -147,7 +147,7 @@ class Crew:
 
         with (
             self.turns.take(label, spec, alarm) as share,
-            self.purse.turn(spec, share.gpus, self.turns.runtime, alarm),
+            self.spending.turn(spec, share.gpus, self.turns.runtime, alarm),
         ):
             for listener in self.listeners:
                 listener.began(label)
@@ -156,7 +156,7 @@ class Crew:
             work = Work(label, order, self.experiment.name, self.flow_run)
             with self.launcher.started(work, share) as running:
                 manifest = self._result(label, running)
-            self.purse.sealed(label, manifest)
+            self.spending.sealed(label, manifest)
             for listener in self.listeners:
                 listener.ended(label, manifest)
         return manifest.artifact
@@ -214,14 +214,14 @@ def turns_of(experiment: Experiment, flow_run: str, launcher: Launcher) -> "Turn
     return Turns(experiment.runtime, experiment.name, flow_run, launcher.occupied)
 
 
-CREW: ContextVar[Crew | None] = ContextVar("crew", default=None)
-"""The crew of the flow run that this thread works for."""
+RUNNER: ContextVar[StepRunner | None] = ContextVar("runner", default=None)
+"""The runner of the flow run that this thread works for."""
 
 
 def cost_part() -> str:
     """What the steps of this flow run's sweep have cost, as markdown; empty outside of a flow run."""
-    crew = CREW.get()
-    return crew.purse.markdown() if crew else ""
+    runner = RUNNER.get()
+    return runner.spending.markdown() if runner else ""
 
 
 def worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -232,12 +232,12 @@ def worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> 
 
 def end_the_others(task: Task[..., Any], run: TaskRun, state: State[Any]) -> None:
     """Once a step has failed for good there will be no report; what the others have done by then is kept."""
-    crew = CREW.get()
-    if crew is not None:
-        crew.stop()
+    runner = RUNNER.get()
+    if runner is not None:
+        runner.stop()
 
 
-COAT: dict[str, Any] = {
+TASK_OPTIONS: dict[str, Any] = {
     "cache_policy": NO_CACHE,  # the store is the only cache
     "retry_delay_seconds": RETRY_SECONDS,
     "retry_condition_fn": worth_another_try,

@@ -49,8 +49,8 @@ class BudgetUsedUp(EffreasonError):
 
 
 @dataclass
-class Entry:
-    """The turn of a step in this run. Made and read by `Purse`."""
+class StepTurn:
+    """The turn of a step in this run. Made and read by `SweepSpending`."""
 
     address: Address
     gpus: float
@@ -64,7 +64,7 @@ class Entry:
         return Spent.in_turn((self.ended or time.monotonic()) - self.began, self.gpus, self.cores)
 
 
-class Purse:
+class SweepSpending:
     """What one flow run knows of the spending of its sweep. From any thread."""
 
     def __init__(self, experiment: Experiment, store: Store) -> None:
@@ -74,7 +74,7 @@ class Purse:
         self._sealed: dict[Address, Spent] = {}
         self._labels: dict[Address, str] = {}
         """Of the steps that this run has come to."""
-        self._turns: list[Entry] = []
+        self._turns: list[StepTurn] = []
         self._began = time.monotonic()
         self._told: set[str] = set()
         """What alarms have been about."""
@@ -90,7 +90,7 @@ class Purse:
         """
         if isinstance(spec, TrainSpec):
             self._allow(bool(gpus), alarm)
-        turn = Entry(spec.address, gpus or 0.0, _cores(spec, runtime), time.monotonic())
+        turn = StepTurn(spec.address, gpus or 0.0, _cores(spec, runtime), time.monotonic())
         with self._lock:
             self._turns.append(turn)
         try:

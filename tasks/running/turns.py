@@ -21,8 +21,8 @@ from effreason.leasing.records import CORES, Claim, Holder, Ticket
 from effreason.planning.layout import gpus_of, part_of_gpu
 from effreason.specs import Spec
 from effreason.workbench import Runtime
+from tasks.running.concurrency import ConcurrencyLimit
 from tasks.running.process import Stopped
-from tasks.running.room import Room
 
 MOST_ON_CPUS = 4
 """Steps side by side that an experiment gets unasked on a machine without a GPU."""
@@ -62,8 +62,8 @@ class Turns:
             together = sum(int(1 / part + ROUNDING) for part in self._parts.values()) // resources.processes
         else:
             together = min(usable_cores(), MOST_ON_CPUS) // resources.processes
-        self._room = Room(resources.parallel)
-        self.stopping = self._room.stopping
+        self._limit = ConcurrencyLimit(resources.parallel)
+        self.stopping = self._limit.stopping
         self._side_by_side = resources.parallel or max(1, together)
         self.runtime = runtime_of(resources, max(1, usable_cores() // (self._side_by_side * resources.processes)))
         self._experiment = experiment
@@ -84,7 +84,7 @@ class Turns:
         """
         ticket = Ticket(holder=self._holder(label), claim=self._claim(spec))
         with (
-            self._room.place(),
+            self._limit.slot(),
             self._queue.take(ticket, self.stopping, lambda: self._explain(ticket, explain)) as granted,
         ):
             if granted is None:
@@ -93,12 +93,12 @@ class Turns:
 
     def stop(self) -> None:
         """Give no more turns, and tell whoever has one to end."""
-        self._room.stop()
+        self._limit.stop()
         self._queue.wake()
 
     def wait_until_idle(self) -> None:
         """Return when every turn has been given back."""
-        self._room.wait_until_empty()
+        self._limit.wait_until_empty()
 
     def _claim(self, spec: Spec) -> Claim:
         count = gpus_of(spec, self.runtime.processes)

@@ -20,7 +20,7 @@ from tasks.display.board import Board
 from tasks.display.page import Page
 from tasks.display.terminal import shown
 from tasks.metrics.meter import metered
-from tasks.running.launching import Crew
+from tasks.running.launching import StepRunner
 from tasks.supervision.cancelling import watching
 from tasks.supervision.deployed import settle_in
 from tasks.supervision.reaping import janitor
@@ -33,7 +33,7 @@ Expected = Callable[Concatenate[Experiment, P], Sequence[str]]
 
 
 def supervised(expected: Expected[P]) -> Callable[[Sweep[P, R]], Sweep[P, R | State[R]]]:
-    """Give a sweep a crew for its steps that is gone when it returns, a display, and an ear for the UI.
+    """Give a sweep a runner for its steps that is gone when it returns, a display, and an ear for the UI.
 
     Its result is a cancelled state if the run was cancelled; and its error is that of the step that failed first,
     rather than one that followed from it.
@@ -48,7 +48,7 @@ def supervised(expected: Expected[P]) -> Callable[[Sweep[P, R]], Sweep[P, R | St
                 except Exception as error:
                     if attending.cancelled.is_set():
                         return Cancelled(message="Cancelled; what is done is kept.")
-                    raise next(iter(attending.crew.faults.values()), error) from None
+                    raise next(iter(attending.runner.faults.values()), error) from None
 
         return attended
 
@@ -58,26 +58,26 @@ def supervised(expected: Expected[P]) -> Callable[[Sweep[P, R]], Sweep[P, R | St
 class Attending(NamedTuple):
     """Who stands by a sweep."""
 
-    crew: Crew
+    runner: StepRunner
     cancelled: threading.Event
     """Set when the run was cancelled in the UI."""
 
 
 @contextmanager
 def attendance(experiment: Experiment, labels: Sequence[str]) -> Iterator[Attending]:
-    """A crew whose steps are shown, and stopped when the run is cancelled."""
+    """A runner whose steps are shown, and stopped when the run is cancelled."""
     settle_in()
     cancelled, board = threading.Event(), Board(labels)
     with (
         shown(experiment.name, len(labels)) as display,
         Page(experiment, board) as page,
         metered() as meters,
-        Crew(experiment, (display, board, page, *meters)) as crew,
+        StepRunner(experiment, (display, board, page, *meters)) as runner,
     ):
 
         def cancel() -> None:
             cancelled.set()
-            crew.stop()
+            runner.stop()
 
         with janitor(experiment), watching(UUID(flow_run.id), cancel):
-            yield Attending(crew, cancelled)
+            yield Attending(runner, cancelled)

@@ -1,4 +1,4 @@
-"""How many steps of one flow run are under way at a time, and the word that ends them all."""
+"""How many steps of one flow run are under way at a time, and the event that ends them all."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ LEAVING_SECONDS = 15.0
 """More than the grace that a stopped step has."""
 
 
-class Room:
+class ConcurrencyLimit:
     """Shared by the threads of a flow run's tasks, which enter in the order in which they came."""
 
     def __init__(self, most: int | None) -> None:
@@ -21,7 +21,7 @@ class Room:
         self._changed = threading.Condition()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """One of those that the experiment allows side by side. Raises `Stopped` where all is over."""
         me = object()
         with self._changed:

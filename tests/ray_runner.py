@@ -1,6 +1,6 @@
-"""A crew on a Ray cluster without Prefect: it trains one cell for each alpha, and tells how each ended.
+"""A `StepRunner` on a Ray cluster without Prefect: it trains one cell for each alpha, and tells how each ended.
 
-    python ray_crew.py ADDRESS STORE ALPHA...
+    python ray_runner.py ADDRESS STORE ALPHA...
 
 A JSON line on standard output for each step that ends; `stop` on standard input ends them all.
 """
@@ -16,7 +16,7 @@ from effreason.choices import BuiltInModel, FolderHome, Ray
 from effreason.errors import EffreasonError
 from effreason.experiment import CellKey, Experiment, Resources
 from tasks.running import launching
-from tasks.running.launching import Crew, launch
+from tasks.running.launching import StepRunner, launch
 
 FAKE_STEP = Path(__file__).with_name("fake_step.py")
 
@@ -34,37 +34,37 @@ def main() -> int:
     try:
         train(experiment)
     except EffreasonError as error:
-        tell("crew", f"{type(error).__name__}: {error}")
+        tell("runner", f"{type(error).__name__}: {error}")
     return 0
 
 
 def train(experiment: Experiment) -> None:
-    with Crew(experiment) as crew:
+    with StepRunner(experiment) as runner:
         problems = launch(experiment, "prepare", experiment.preparation(), Problems)
         tell("prepare", "made")
         keys = list(experiment.cells())
-        threads = [threading.Thread(target=cell, args=(crew, key, problems)) for key in keys]
+        threads = [threading.Thread(target=cell, args=(runner, key, problems)) for key in keys]
         for thread in threads:
             thread.start()
-        threading.Thread(target=obey, args=(crew,), daemon=True).start()
+        threading.Thread(target=obey, args=(runner,), daemon=True).start()
         for thread in threads:
             thread.join()
         began = time.monotonic()
-    tell("crew", f"left after {time.monotonic() - began:.1f} s")
+    tell("runner", f"left after {time.monotonic() - began:.1f} s")
 
 
-def cell(crew: Crew, key: CellKey, problems: Problems) -> None:
+def cell(runner: StepRunner, key: CellKey, problems: Problems) -> None:
     try:
-        crew.artifact(key.label, crew.experiment.fine_tuning(key, problems.address))
+        runner.artifact(key.label, runner.experiment.fine_tuning(key, problems.address))
     except EffreasonError as error:
         tell(f"{key.alpha:g}", f"{type(error).__name__}: {error.happened}")
     else:
         tell(f"{key.alpha:g}", "made")
 
 
-def obey(crew: Crew) -> None:
+def obey(runner: StepRunner) -> None:
     if sys.stdin.readline().strip() == "stop":
-        crew.stop()
+        runner.stop()
 
 
 def tell(step: str, outcome: str) -> None:
