@@ -16,21 +16,21 @@ from effreason.choices import FolderHome
 from effreason.errors import StepFailure
 from effreason.store.folder import FolderStore
 from tasks.local import browser
-from tasks.local.posts import Post
+from tasks.local.daemons import Daemon
 
 
 @pytest.fixture
-def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
-    """A home where a Prefect server seems to run: its post is held by this process."""
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    """A home where a Prefect server seems to run: its lock is held by this process."""
     monkeypatch.setenv("EFFREASON_PREFECT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.delenv(browser.ARTIFACTS_URL, raising=False)
     (tmp_path / "home").mkdir()
-    post = Post(tmp_path / "home", "server")
+    daemon = Daemon(tmp_path / "home", "server")
     lock = (tmp_path / "home" / "server.lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    post.publish({"pid": os.getpid(), "port": 9})
-    yield post
+    daemon.publish({"pid": os.getpid(), "port": 9})
+    yield daemon
     lock.close()
     until_gone(tmp_path / "home")
 
@@ -38,8 +38,8 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
 def until_gone(home: Path) -> None:
     """Without its server a browser ends by itself."""
     deadline = time.monotonic() + 30
-    posts = [Post(home, path.stem) for path in home.glob("browser-*.lock")]
-    while any(post.held() for post in posts):
+    daemons = [Daemon(home, path.stem) for path in home.glob("browser-*.lock")]
+    while any(daemon.running() for daemon in daemons):
         assert time.monotonic() < deadline, "a browser outlives its server"
         time.sleep(0.1)
 

@@ -317,10 +317,8 @@ def test_only_the_step_fails_of_whose_device_nothing_can_be_known_for_long(monke
     device_queue = DeviceQueue(LeaseTable(folder), asked)
     waiters.append(Waiter(device_queue, ticket(b=1)))
     assert waiters[0].answered.wait(5)
-    waiters += [
-        Waiter(device_queue, ticket(b=1)),
-        Waiter(device_queue, ticket(a=1)),
-    ]  # the first of the two attends for both
+    # The first of the two attends for both.
+    waiters += [Waiter(device_queue, ticket(b=1)), Waiter(device_queue, ticket(a=1))]
     assert waiters[2].answered.wait(5) and "The engine is away" in str(waiters[2].error)
     assert len(list((folder / "queue").iterdir())) == 1, "it has left the queue"
     waiters[0].leave()
@@ -340,10 +338,8 @@ def test_a_lease_for_which_there_is_no_room_fails_its_step_alone_and_leaves_the_
     device_queue = DeviceQueue(table)
     waiters += [Waiter(device_queue, ticket(a=1)), Waiter(device_queue, ticket(b=1))]
     assert all(waiter.answered.wait(5) for waiter in waiters)
-    waiters += [
-        Waiter(device_queue, ticket(a=1)),
-        Waiter(device_queue, ticket(b=1)),
-    ]  # the first of the two attends for both
+    # The first of the two attends for both.
+    waiters += [Waiter(device_queue, ticket(a=1)), Waiter(device_queue, ticket(b=1))]
     full.set()
     waiters[1].leave()
     assert waiters[3].answered.wait(5) and "No space" in str(waiters[3].error)

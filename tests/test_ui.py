@@ -20,7 +20,7 @@ import pytest
 from prefect_fixtures import ask
 
 from tasks.local import server
-from tasks.local.posts import Post
+from tasks.local.daemons import Daemon
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -114,7 +114,7 @@ def listen_at_a_free_port(home: Path) -> None:
     home.mkdir()
     with socket.socket() as probe:
         probe.bind((server.HOST, 0))
-        Post(home, "server").publish({"pid": 0, "port": probe.getsockname()[1]})
+        Daemon(home, "server").publish({"pid": 0, "port": probe.getsockname()[1]})
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What runs in the background of this machine, and is found again by later runs.
 
-posts.py         a process that outlives the run that called it
+daemons.py       a process that outlives the run that started it
 server.py        the Prefect server: `python -m tasks.local.server start | stop | status`
 browser.py       the artifact browser beside that server
 """

@@ -21,7 +21,7 @@ from effreason.choices import FolderHome, Home
 from effreason.errors import EffreasonError, StepFailure
 from effreason.store import open_store
 from tasks.local import server
-from tasks.local.posts import HOST, Listening, Post, recalled
+from tasks.local.daemons import HOST, Daemon, Listening, all_ended
 
 ARTIFACTS_URL = "EFFREASON_ARTIFACTS_URL"
 USUAL_PORT = 4280
@@ -51,23 +51,25 @@ def address_of(home: Home) -> str | None:
 def ensure_browser(home: Home) -> Browser:
     """That of the store, started if none runs. Raises `StepFailure` if it does not come."""
     deadline = time.monotonic() + STARTS_WITHIN_SECONDS
-    post = _post(home)
-    called: list[subprocess.Popen[bytes]] = []
+    daemon = _daemon(home)
+    starts: list[subprocess.Popen[bytes]] = []
     while time.monotonic() < deadline:
         if (browser := running(home)) is not None:
             return browser
-        if not called:
-            called.append(post.call("tasks.local.browser", TypeAdapter[Home](Home).dump_json(_placed(home)).decode()))
-        elif recalled(called) and not post.held():
+        if not starts:
+            starts.append(
+                daemon.start("tasks.local.browser", TypeAdapter[Home](Home).dump_json(_placed(home)).decode())
+            )
+        elif all_ended(starts) and not daemon.running():
             break
         time.sleep(POLL_SECONDS)
-    raise StepFailure("The artifact browser did not start.", f"Check its log {post.log}.")
+    raise StepFailure("The artifact browser did not start.", f"Check its log {daemon.log}.")
 
 
 def running(home: Home) -> Browser | None:
     """The browser of a store, where one listens."""
-    post = _post(home)
-    record = post.record() if post.held() else None
+    daemon = _daemon(home)
+    record = daemon.record() if daemon.running() else None
     return None if record is None else Browser(**record)
 
 
@@ -76,23 +78,23 @@ def _placed(home: Home) -> Home:
     return FolderHome(path=str(Path(home.path).resolve())) if isinstance(home, FolderHome) else home
 
 
-def _post(home: Home) -> Post:
+def _daemon(home: Home) -> Daemon:
     place = hashlib.sha256(TypeAdapter[Home](Home).dump_json(_placed(home))).hexdigest()[:12]
-    return Post(server.home(), f"browser-{place}")
+    return Daemon(server.home(), f"browser-{place}")
 
 
 # ------------------------------------------------------------------------------------ the browser's own process
 
 
 def _serve(home: Home) -> int:
-    post = _post(home)
-    if not post.take():
+    daemon = _daemon(home)
+    if not daemon.acquire():
         return 0
-    last = post.record()
-    post.retract()
+    last = daemon.record()
+    daemon.retract()
     with _listening(home, USUAL_PORT if last is None else last["port"]) as browser:
         threading.Thread(target=browser.serve_forever, daemon=True).start()
-        post.publish(asdict(Browser(os.getpid(), browser.server_port)))
+        daemon.publish(asdict(Browser(os.getpid(), browser.server_port)))
         while server.running() is not None:
             time.sleep(LOOK_SECONDS)
         browser.shutdown()

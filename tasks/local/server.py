@@ -3,9 +3,9 @@
     python -m tasks.local.server start | stop | status
 
 It keeps its database, its log and the record of where it listens in `.prefect` below the working directory
-(EFFREASON_PREFECT_HOME names another folder), and every later run from there uses it. The process holds a post of
-`tasks.local.posts`: where several are started at once, one gets it and the others leave. Prefect is not imported here:
-it reads its settings when it is, and they depend on the address.
+(EFFREASON_PREFECT_HOME names another folder), and every later run from there uses it. The process is one of
+`tasks.local.daemons`: where several are started at once, one gets the lock and the others leave. Prefect is not
+imported here: it reads its settings when it is, and they depend on the address.
 """
 
 import json
@@ -24,8 +24,8 @@ from pathlib import Path
 
 from effreason.errors import EffreasonError, StepFailure, UserError
 from effreason.store.shelf import disk_errors
-from tasks.local.posts import HOST as HOST
-from tasks.local.posts import Listening, Post, recalled
+from tasks.local.daemons import HOST as HOST
+from tasks.local.daemons import Daemon, Listening, all_ended
 
 USUAL_PORT = 4200
 HEALTHY_WITHIN_SECONDS = 120.0
@@ -65,20 +65,20 @@ def ensure_server() -> Server:
         server = running()
         if server is not None and _is_served(server):
             return server
-        if server is None and recalled(starts):
+        if server is None and all_ended(starts):
             if len(starts) == MOST_STARTS:
                 break
-            starts.append(_post().call("tasks.local.server", "serve"))
+            starts.append(_daemon().start("tasks.local.server", "serve"))
         time.sleep(POLL_SECONDS)
     raise StepFailure(
         f"The Prefect server did not become healthy within {HEALTHY_WITHIN_SECONDS:.0f} s.",
-        f"Check its log {_post().log}, stop it with `python -m tasks.local.server stop`, or run with --no-server.",
+        f"Check its log {_daemon().log}, stop it with `python -m tasks.local.server stop`, or run with --no-server.",
     )
 
 
 def running() -> Server | None:
     """The server of this home, healthy or about to be."""
-    return _recorded() if _post().held() else None
+    return _recorded() if _daemon().running() else None
 
 
 def stop() -> bool:
@@ -149,10 +149,10 @@ def _temporary() -> dict[str, str]:
 
 def _serve() -> int:
     """Become the server, unless another is: what is executed here inherits the process's number and its lock."""
-    if not _post().take():
+    if not _daemon().acquire():
         return 0
     server = Server(os.getpid(), _port())
-    _post().publish(asdict(server))
+    _daemon().publish(asdict(server))
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(server.port)]
     os.execve(sys.executable, command, _server_environment(server, os.environ))  # noqa: S606  no shell
 
@@ -186,12 +186,12 @@ def _server_environment(server: Server, outer: Mapping[str, str]) -> dict[str, s
 
 
 def _recorded() -> Server | None:
-    record = _post().record()
+    record = _daemon().record()
     return None if record is None else Server(**record)
 
 
-def _post() -> Post:
-    return Post(home(), "server")
+def _daemon() -> Daemon:
+    return Daemon(home(), "server")
 
 
 # ----------------------------------------------------------------------------------------------- as a command

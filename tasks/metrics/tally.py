@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from effreason.leasing.folder import MODE, leases_folder
-from tasks.local.posts import Post
+from tasks.local.daemons import Daemon
 
 Role = Literal["run", "worker"]
 Outcome = Literal["made", "found", "failed", "stopped"]
@@ -73,11 +73,11 @@ class Book:
     def __init__(self, role: Role) -> None:
         self.tally = Tally()
         self.lock = threading.Lock()
-        self._post: Post | None = None
+        self._daemon: Daemon | None = None
         self._warned = False
         try:
-            self._post = _taken(role)
-            self.tally = _written(self._post) or self.tally
+            self._daemon = _taken(role)
+            self.tally = _written(self._daemon) or self.tally
         except OSError as error:
             self._warn(error)
         self.tally.running.clear()
@@ -85,10 +85,10 @@ class Book:
 
     def write(self) -> None:
         """Where others read it. To be called with the lock, but for the first time."""
-        if self._post is None:
+        if self._daemon is None:
             return
         try:
-            self._post.publish(self.tally.model_dump())
+            self._daemon.publish(self.tally.model_dump())
         except OSError as error:
             self._warn(error)
 
@@ -111,27 +111,27 @@ def tallies() -> Iterator[Kept]:
     """Of every run that this machine has had since it was started, and of every worker."""
     place = folder()
     for path in sorted(place.glob("*.json")):
-        post = Post(place, path.stem)
-        tally = _written(post)
+        daemon = Daemon(place, path.stem)
+        tally = _written(daemon)
         if tally is not None:
-            yield Kept(path.stem.partition("-")[0], post.held(), tally)
+            yield Kept(path.stem.partition("-")[0], daemon.running(), tally)
 
 
-def _taken(role: Role) -> Post:
+def _taken(role: Role) -> Daemon:
     """One whose holder is gone, or else another one."""
     place, own = folder(), os.getuid()
     for path in sorted(place.glob(f"{role}-*.lock")):
-        left = Post(place, path.stem)
-        if path.stat().st_uid == own and not left.held() and _written(left) is not None and left.take():
+        left = Daemon(place, path.stem)
+        if path.stat().st_uid == own and not left.running() and _written(left) is not None and left.acquire():
             return left
-    post = Post(place, f"{role}-{secrets.token_hex(8)}")
-    post.take()
-    return post
+    daemon = Daemon(place, f"{role}-{secrets.token_hex(8)}")
+    daemon.acquire()
+    return daemon
 
 
-def _written(post: Post) -> Tally | None:
+def _written(daemon: Daemon) -> Tally | None:
     """None for one that is another user's own affair, or of another version."""
     try:
-        return Tally.model_validate(post.record() or {})
+        return Tally.model_validate(daemon.record() or {})
     except (PermissionError, ValidationError):
         return None

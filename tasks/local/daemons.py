@@ -1,7 +1,7 @@
-"""A post: held by one process at a time, which outlives whoever called it to it.
+"""A daemon: one process at a time under a name, which outlives whoever started it.
 
-The holder has a lock that the kernel frees when it dies, so that neither a kill nor a number given to another process
-can deceive. Beside the lock lie its record, which says where it is to be found, and its log.
+It holds a lock that the kernel frees when it dies, so that neither a kill nor a number given to another process can
+deceive. Beside the lock lie its record, which says where it is to be found, and its log.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Listening:
-    """The record of a holder that listens on loopback."""
+    """The record of a daemon that listens on loopback."""
 
     pid: int
     port: int
@@ -32,7 +32,7 @@ class Listening:
 
 
 @dataclass(frozen=True)
-class Post:
+class Daemon:
     """`NAME.lock`, `NAME.json` and `NAME.log` in a folder."""
 
     folder: Path
@@ -40,11 +40,11 @@ class Post:
 
     @property
     def log(self) -> Path:
-        """What the holder writes on its standard output and error."""
+        """What the process writes on its standard output and error."""
         return self._file("log")
 
-    def held(self) -> bool:
-        """Whether somebody holds it."""
+    def running(self) -> bool:
+        """Whether a process holds the lock."""
         try:
             with self._file("lock").open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -55,15 +55,15 @@ class Post:
         return False
 
     def record(self) -> dict[str, Any] | None:
-        """That of the holder, or of the last one; None where there has been none."""
+        """That of the process that runs, or of the last one; None where there has been none."""
         try:
             record: dict[str, Any] = json.loads(self._file("json").read_text())
         except FileNotFoundError:
             return None
         return record
 
-    def call(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a process that is to take the post; it outlives this one."""
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a process that is to acquire the lock; it outlives this one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             return subprocess.Popen(
@@ -74,8 +74,8 @@ class Post:
                 start_new_session=True,
             )
 
-    def take(self) -> bool:
-        """Hold it until this process ends, and whatever it becomes by exec; False where another holds it."""
+    def acquire(self) -> bool:
+        """Hold the lock until this process ends, and whatever it becomes by exec; False where another holds it."""
         lock = os.open(self._file("lock"), os.O_RDWR | os.O_CREAT)
         if not _locked(lock):
             os.close(lock)
@@ -84,11 +84,11 @@ class Post:
         return True
 
     def retract(self) -> None:
-        """As the holder, take the last one's record away, until there is another."""
+        """As the daemon, take the last one's record away, until there is another."""
         self._file("json").unlink(missing_ok=True)
 
     def publish(self, record: Mapping[str, object]) -> None:
-        """As the holder, say where it is to be found."""
+        """As the daemon, say where it is to be found."""
         partial = self._file("partial")
         partial.write_text(json.dumps(record))
         os.replace(partial, self._file("json"))
@@ -97,8 +97,8 @@ class Post:
         return self.folder / f"{self.name}.{suffix}"
 
 
-def recalled(starts: Sequence[subprocess.Popen[bytes]]) -> bool:
-    """Whether all who were called have left again."""
+def all_ended(starts: Sequence[subprocess.Popen[bytes]]) -> bool:
+    """Whether all processes that were started have ended."""
     return all(start.poll() is not None for start in starts)
 
 
