@@ -76,12 +76,12 @@ class Nodes:
 def claims(monkeypatch: pytest.MonkeyPatch):
     """What a step claims of a cluster: GPUs and cores."""
     pytest.importorskip("ray")
-    from tasks.ray import seating
+    from tasks.ray import placement
 
     def claims(spec, gpus, **resources):
-        monkeypatch.setattr(seating, "Cluster", lambda _: Nodes(gpus))
+        monkeypatch.setattr(placement, "Cluster", lambda _: Nodes(gpus))
         wanted = Resources(**{"engine": "ray", **resources})
-        claim = seating.ClusterTurns(wanted, wanted.engine, ())._claim(spec)
+        claim = placement.ClusterTurns(wanted, wanted.engine, ())._claim(spec)
         return claim.gpus, claim.cores
 
     return claims
@@ -107,7 +107,7 @@ def test_more_gpus_than_any_node_has_are_refused_unless_one_may_still_come(claim
 def test_a_folder_goes_to_the_nodes_by_its_whole_path(tmp_path, monkeypatch):
     pytest.importorskip("ray")
     from effreason.order import Order
-    from tasks.ray.seating import _for_all_nodes
+    from tasks.ray.placement import _for_all_nodes
 
     monkeypatch.chdir(tmp_path)
     order = _for_all_nodes(Order(spec=PREPARATION, store=SWEEP.store))

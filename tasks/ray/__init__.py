@@ -1,7 +1,7 @@
 """Steps on a Ray cluster.
 
-seating.py       turns there, and the launcher that goes with them
-row.py           the seats of a flow run, passed on from step to step
-seat.py          what sits on a node and runs steps there
+placement.py     turns there, and the launcher that goes with them
+actor_pool.py    the actors of a flow run, passed on from step to step
+step_actor.py    what runs steps on a node
 cluster.py       the door to Ray
 """

@@ -1,7 +1,7 @@
-"""The door to Ray: what a cluster has, and seats on its nodes.
+"""The door to Ray: what a cluster has, and actors on its nodes.
 
-A seat is an actor of Ray's: it holds its GPUs from its first breath until it is killed, Ray makes it anew on another
-node when its node is lost and asks it again what it was asked, and it dies with this process, even by SIGKILL.
+An actor holds its GPUs from its creation until it is killed, Ray makes it anew on another node when its node is lost
+and asks it again what it was asked, and it dies with this process, even by SIGKILL.
 """
 
 import logging
@@ -20,7 +20,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from effreason.choices import Launcher, Ray
 from effreason.errors import StepFailure, UserError
-from tasks.ray.seat import Heard, Mark, Placed, Seat
+from tasks.ray.step_actor import Heard, Mark, Placed, StepActor
 from tasks.running.launchers import Work
 from tasks.running.process import GRACE_SECONDS, TICK_SECONDS, Stopped
 
@@ -60,24 +60,24 @@ class Cluster:
         """Such as `1 of 4 GPUs and 3 of 16 cores free`."""
         return f"{_free('GPU')} GPUs and {_free('CPU')} cores free"
 
-    def seat(self, claim: Claim, launcher: Launcher, arguments: Sequence[str]) -> "RemoteSeat":
-        """Ask for a seat, which may take long to come; it has to be given back."""
+    def actor(self, claim: Claim, launcher: Launcher, arguments: Sequence[str]) -> "RemoteActor":
+        """Ask for an actor, which may take long to come; it has to be given back."""
         actor = (
-            ray.remote(_SeatOnANode)
+            ray.remote(_ActorOnNode)
             .options(
                 num_gpus=claim.gpus,
                 num_cpus=claim.cores,
                 max_restarts=self._moves,
-                max_task_retries=-1,  # as often as the seat is made anew
+                max_task_retries=-1,  # as often as the actor is made anew
                 max_concurrency=QUESTIONS_AT_ONCE,
             )
             .remote(launcher, arguments, claim.gpus)
         )
-        return RemoteSeat(actor)
+        return RemoteActor(actor)
 
 
-class RemoteSeat:
-    """One seat, as seen from the flow."""
+class RemoteActor:
+    """One step actor, as seen from the flow."""
 
     def __init__(self, actor: Any) -> None:
         self.good = True
@@ -87,22 +87,22 @@ class RemoteSeat:
         self._last: Placed | None = None
 
     def come(self, within_seconds: float = 0) -> bool:
-        """Whether the seat is there, at the latest by then."""
+        """Whether the actor is there, at the latest by then."""
         arrived, _ = ray.wait([self._come], timeout=within_seconds)
         return bool(arrived)
 
     def placed(self) -> Placed:
-        """Where the seat is, once it has come. Raises `StepFailure` where it was lost before."""
+        """Where the actor is, once it has come. Raises `StepFailure` where it was lost before."""
         placed: Placed = self._answer(self._come)
         self._last = placed
         return placed
 
     def heard(self, work: Work, mark: Mark, stopping: Event) -> Heard:
-        """As `Seat.heard`.
+        """As `StepActor.heard`.
 
         Raises:
             Stopped: soon after `stopping` was set.
-            StepFailure: the seat was lost too often, as well.
+            StepFailure: the actor was lost too often, as well.
         """
         asked = self._actor.heard.remote(work, mark)
         while not ray.wait([asked], timeout=TICK_SECONDS)[0]:
@@ -115,7 +115,7 @@ class RemoteSeat:
         return heard
 
     def give_back(self) -> None:
-        """End what runs there, and the seat."""
+        """End what runs there, and the actor."""
         if self.come():
             ray.wait([self._actor.leave.remote()], timeout=GRACE_SECONDS + 2)
         ray.kill(self._actor)
@@ -135,12 +135,12 @@ class RemoteSeat:
 
 
 def lives(node: Placed) -> bool:
-    """Whether the cluster still has the node of a seat, which may have lost the seat alone."""
+    """Whether the cluster still has the node of an actor, which may have lost the actor alone."""
     return any(each["NodeID"] == node.number and each["Alive"] for each in ray.nodes())
 
 
 def _loss(last: Placed | None, told: str) -> StepFailure:
-    """Of a seat that Ray makes no more, by what it tells of the end."""
+    """Of an actor that Ray makes no more, by what it tells of the end."""
     if last is None or not lives(last):
         return StepFailure(
             f"The node that ran the step was lost ({_first_line(told)}).",
@@ -153,7 +153,7 @@ def _loss(last: Placed | None, told: str) -> StepFailure:
     )
 
 
-class _SeatOnANode(Seat):
+class _ActorOnNode(StepActor):
     def __init__(self, launcher: Launcher, arguments: Sequence[str], gpus: float) -> None:
         devices = tuple(str(gpu) for gpu in ray.get_gpu_ids())
         node = Placed(ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id(), devices)

@@ -34,7 +34,7 @@ from tasks.running.spending import SweepSpending
 from tasks.running.turns import Turns
 
 if TYPE_CHECKING:
-    from tasks.ray.seating import ClusterTurns
+    from tasks.ray.placement import ClusterTurns
 
 STEP = (sys.executable, "-m", "effreason", "step", "--until-stdin-closes")
 """The command to which the step's name and the path of its order are added."""
@@ -198,9 +198,9 @@ def launcher_of(experiment: Experiment) -> Launcher:
     """That which the experiment asks for."""
     if isinstance(experiment.runtime.engine, Ray):
         require("ray", "ray", "Running steps on a Ray cluster")
-        from tasks.ray.seating import SeatLauncher
+        from tasks.ray.placement import ActorLauncher
 
-        return SeatLauncher()
+        return ActorLauncher()
     choice = experiment.runtime.launcher
     return ContainerLauncher(choice) if isinstance(choice, Container) else ProcessLauncher(STEP)
 
@@ -208,7 +208,7 @@ def launcher_of(experiment: Experiment) -> Launcher:
 def turns_of(experiment: Experiment, flow_run: str, launcher: Launcher) -> "Turns | ClusterTurns":
     """On this machine, or on the cluster that the experiment names."""
     if isinstance(experiment.runtime.engine, Ray):
-        from tasks.ray.seating import ClusterTurns
+        from tasks.ray.placement import ClusterTurns
 
         return ClusterTurns(experiment.runtime, experiment.runtime.engine, STEP[1:])
     return Turns(experiment.runtime, experiment.name, flow_run, launcher.occupied)

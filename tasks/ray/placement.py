@@ -20,23 +20,23 @@ from effreason.order import Order
 from effreason.planning.layout import gpus_of
 from effreason.progress import Message, Progress
 from effreason.specs import Spec
-from tasks.ray.cluster import Claim, Cluster, RemoteSeat, lives
-from tasks.ray.row import Row
-from tasks.ray.seat import Mark, Placed
+from tasks.ray.actor_pool import ActorPool
+from tasks.ray.cluster import Claim, Cluster, RemoteActor, lives
+from tasks.ray.step_actor import Mark, Placed
 from tasks.running.concurrency import ConcurrencyLimit
 from tasks.running.launchers import Running, Work
 from tasks.running.process import Line, Stopped
 from tasks.running.turns import Share, runtime_of
 
 PATIENCE_SECONDS = 30.0
-"""After which a run without a single seat says what it waits for."""
+"""After which a run without a single actor says what it waits for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seated(Share):
-    """What one step has of a node. Made by `ClusterTurns`; read by `SeatLauncher`."""
+class ActorShare(Share):
+    """What one step has of a node. Made by `ClusterTurns`; read by `ActorLauncher`."""
 
-    seat: RemoteSeat
+    actor: RemoteActor
 
 
 class ClusterTurns:
@@ -58,22 +58,22 @@ class ClusterTurns:
         self._has_gpus = resources.device == "cuda" or (resources.device == "auto" and self._most_gpus > 0)
         if self._has_gpus:
             self._refuse_more_than_a_node_has(resources.processes)
-        self._row = Row(lambda claim: self._cluster.seat(claim, resources.launcher, arguments))
+        self._pool = ActorPool(lambda claim: self._cluster.actor(claim, resources.launcher, arguments))
         self._explained = False
 
     @contextmanager
     def take(self, label: str, spec: Spec, explain: Callable[[str], None] = lambda sentence: None) -> Iterator[Share]:
-        """Wait for a seat for the step.
+        """Wait for an actor for the step.
 
-        `explain` is told, once a flow run, if the cluster has for long no seat at all for it.
+        `explain` is told, once a flow run, if the cluster has for long no actor at all for it.
 
         Raises:
             Stopped: all is over.
             UserError: no node has GPUs enough.
         """
         claim = self._claim(spec)
-        with self._limit.slot(), self._row.seat(claim, self._watch(claim, explain)) as seat:
-            yield Seated(seat.placed().devices, {}, (), claim.gpus, seat=seat)
+        with self._limit.slot(), self._pool.actor(claim, self._watch(claim, explain)) as actor:
+            yield ActorShare(actor.placed().devices, {}, (), claim.gpus, actor=actor)
 
     def stop(self) -> None:
         """Give no more turns, and tell whoever has one to end."""
@@ -107,7 +107,7 @@ class ClusterTurns:
         def watch() -> None:
             if self.stopping.is_set():
                 raise Stopped
-            if not (self._explained or self._row.taken) and time.monotonic() - since > PATIENCE_SECONDS:
+            if not (self._explained or self._pool.taken) and time.monotonic() - since > PATIENCE_SECONDS:
                 self._explained = True
                 explain(
                     f"Waiting for {_worded(claim)} on one node of the Ray cluster, which has {self._cluster.free()}."
@@ -116,13 +116,13 @@ class ClusterTurns:
         return watch
 
 
-class SeatLauncher:
-    """Steps as processes or containers on the node where they were seated."""
+class ActorLauncher:
+    """Steps as processes or containers on the node where their actor is."""
 
     @contextmanager
     def started(self, work: Work, share: Share) -> Iterator[Running]:
-        assert isinstance(share, Seated)  # noqa: S101  whoever launches here has the turns of the cluster
-        yield RunningElsewhere(replace(work, order=_for_all_nodes(work.order)), share.seat)
+        assert isinstance(share, ActorShare)  # noqa: S101  whoever launches here has the turns of the cluster
+        yield RunningElsewhere(replace(work, order=_for_all_nodes(work.order)), share.actor)
 
     def occupied(self, device: str) -> int:
         """Ray knows what it has given."""
@@ -130,20 +130,20 @@ class SeatLauncher:
 
 
 class RunningElsewhere:
-    """Made by `SeatLauncher`."""
+    """Made by `ActorLauncher`."""
 
-    def __init__(self, work: Work, seat: RemoteSeat) -> None:
+    def __init__(self, work: Work, actor: RemoteActor) -> None:
         self._work = work
-        self._seat = seat
+        self._actor = actor
         self._failure: EffreasonError | None = None
 
     def lines(self, stopping: Event) -> Iterator[Line]:
-        mark, before = Mark(secrets.token_hex(8)), self._seat.placed()
+        mark, before = Mark(secrets.token_hex(8)), self._actor.placed()
         over = False
         while not over:
-            heard = self._seat.heard(self._work, mark, stopping)
-            if mark.seating not in ("", heard.mark.seating):
-                self._seat.good = False
+            heard = self._actor.heard(self._work, mark, stopping)
+            if mark.incarnation not in ("", heard.mark.incarnation):
+                self._actor.good = False
                 yield _moved(before, heard.placed)
             yield from heard.lines
             mark, before, over, self._failure = heard.mark, heard.placed, heard.over, heard.failure

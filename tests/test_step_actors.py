@@ -1,4 +1,4 @@
-"""Seats, as nodes have them, and the row in which a flow run's steps wait for them; a real step, without a cluster."""
+"""Actors, as nodes have them, and the pool where the steps of a flow run wait for them: a real step, no cluster."""
 
 import textwrap
 import threading
@@ -16,7 +16,7 @@ from effreason.errors import UserError
 from effreason.experiment import Experiment
 from effreason.order import Order
 from effreason.workbench import Runtime, Turn
-from tasks.ray.seat import Heard, Mark, Placed, Seat
+from tasks.ray.step_actor import Heard, Mark, Placed, StepActor
 from tasks.running.launchers import Work
 
 EXPERIMENT = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
@@ -38,14 +38,14 @@ def work(tmp_path: Path) -> Work:
 NODE = Placed("a node", "01ab", ("2", "3"))
 
 
-def seat_for(script: str, node: Placed = NODE) -> Seat:
-    return Seat(node, Process(), ("-c", textwrap.dedent(script)), 2.0)
+def actor_for(script: str, node: Placed = NODE) -> StepActor:
+    return StepActor(node, Process(), ("-c", textwrap.dedent(script)), 2.0)
 
 
-def heard_to_the_end(seat: Seat, work: Work, mark: Mark) -> Iterator[Heard]:
+def heard_to_the_end(actor: StepActor, work: Work, mark: Mark) -> Iterator[Heard]:
     over = False
     while not over:
-        heard = seat.heard(work, mark)
+        heard = actor.heard(work, mark)
         yield heard
         mark, over = heard.mark, heard.over
 
@@ -55,50 +55,50 @@ def texts(heard: list[Heard]) -> list[str]:
 
 
 def test_every_line_of_a_step_is_heard_once_and_how_it_ended(work):
-    heard = list(heard_to_the_end(seat_for(TALKATIVE), work, Mark("first")))
+    heard = list(heard_to_the_end(actor_for(TALKATIVE), work, Mark("first")))
     assert texts(heard) == ["2,3 0", "2,3 1", "2,3 2"]
     assert heard[-1].failure is not None and "exit code 3" in heard[-1].failure.happened
     assert len(heard) > 1 and all(one.failure is None for one in heard[:-1])
 
 
-def test_the_turn_of_a_step_begins_when_its_seat_begins_it(work):
+def test_the_turn_of_a_step_begins_when_its_actor_begins_it(work):
     """On a node that was lost it had other devices, and in between none."""
     long_ago = datetime.now(UTC) - timedelta(hours=9)
     order = work.order.model_copy(update={"runtime": Runtime(turn=Turn(gpus=2.0, began=long_ago))})
     told = "import json, sys; print(json.load(open(sys.argv[2]))['runtime']['turn']['began'])"
-    heard = list(heard_to_the_end(seat_for(told), replace(work, order=order), Mark("first")))
+    heard = list(heard_to_the_end(actor_for(told), replace(work, order=order), Mark("first")))
     (began,) = texts(heard)
     assert datetime.now(UTC) - datetime.fromisoformat(began) < timedelta(minutes=1)
 
 
 def test_an_answer_that_got_lost_is_given_again(work):
-    seat = seat_for(TALKATIVE)
-    while not seat.heard(work, Mark("first")).lines:
+    actor = actor_for(TALKATIVE)
+    while not actor.heard(work, Mark("first")).lines:
         pass
-    assert texts(list(heard_to_the_end(seat, work, Mark("first")))) == ["2,3 0", "2,3 1", "2,3 2"]
+    assert texts(list(heard_to_the_end(actor, work, Mark("first")))) == ["2,3 0", "2,3 1", "2,3 2"]
 
 
-def test_a_seat_that_was_made_anew_begins_the_step_again(work):
-    before, after = seat_for(TALKATIVE), seat_for(TALKATIVE)
+def test_an_actor_that_was_made_anew_begins_the_step_again(work):
+    before, after = actor_for(TALKATIVE), actor_for(TALKATIVE)
     mark = before.heard(work, Mark("first")).mark
     before.leave()
     heard = list(heard_to_the_end(after, work, mark))
     assert texts(heard) == ["2,3 0", "2,3 1", "2,3 2"]
-    assert heard[0].mark.seating != mark.seating
+    assert heard[0].mark.incarnation != mark.incarnation
 
 
-def test_a_seat_serves_one_step_after_another(work):
-    seat = seat_for(TALKATIVE)
-    first, second = (texts(list(heard_to_the_end(seat, work, Mark(turn)))) for turn in ("first", "second"))
+def test_an_actor_serves_one_step_after_another(work):
+    actor = actor_for(TALKATIVE)
+    first, second = (texts(list(heard_to_the_end(actor, work, Mark(turn)))) for turn in ("first", "second"))
     assert first == second == ["2,3 0", "2,3 1", "2,3 2"]
 
 
-def test_whoever_leaves_a_seat_leaves_no_process(work):
-    seat = seat_for("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)")
-    while not (lines := seat.heard(work, Mark("first")).lines):
+def test_whoever_leaves_an_actor_leaves_no_process(work):
+    actor = actor_for("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)")
+    while not (lines := actor.heard(work, Mark("first")).lines):
         pass
     began = time.monotonic()
-    seat.leave()
+    actor.leave()
     assert time.monotonic() - began < 2
     assert gone(int(lines[0].text))
 
@@ -106,26 +106,26 @@ def test_whoever_leaves_a_seat_leaves_no_process(work):
 def test_a_folder_that_a_node_does_not_have_is_refused(work, tmp_path):
     elsewhere = work.order.model_copy(update={"store": FolderHome(path=str(tmp_path / "nowhere"))})
     with pytest.raises(UserError, match="does not exist on a node"):
-        list(heard_to_the_end(seat_for(TALKATIVE), Work("prepare", elsewhere, "small", "run"), Mark("first")))
+        list(heard_to_the_end(actor_for(TALKATIVE), Work("prepare", elsewhere, "small", "run"), Mark("first")))
 
 
-# -------------------------------------------------------------------------------------------------- seats that are lost
+# ------------------------------------------------------------------------------------------------- actors that are lost
 
 
 class MadeAnew:
-    """A seat as seen from the flow, whose first process dies when it has been heard once."""
+    """An actor as seen from the flow, whose first process dies when it has been heard once."""
 
-    def __init__(self, *seats: Seat) -> None:
+    def __init__(self, *actors: StepActor) -> None:
         self.good = True
-        self.seats = iter(seats)
-        self.seat = next(self.seats)
-        self.placed = self.seat.placed
+        self.actors = iter(actors)
+        self.actor = next(self.actors)
+        self.placed = self.actor.placed
 
     def heard(self, work: Work, mark: Mark, stopping: threading.Event) -> Heard:
-        heard = self.seat.heard(work, mark)
-        if following := next(self.seats, None):
-            self.seat.leave()
-            self.seat = following
+        heard = self.actor.heard(work, mark)
+        if following := next(self.actors, None):
+            self.actor.leave()
+            self.actor = following
         return heard
 
 
@@ -148,12 +148,12 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     ],
 )
 def test_a_step_that_goes_on_says_whether_its_node_was_lost_or_its_process_alone(work, nodes, alive, told):
-    from tasks.ray.seating import RunningElsewhere
+    from tasks.ray.placement import RunningElsewhere
 
     nodes += [{"NodeID": NODE.number, "Alive": alive}, {"NodeID": "02cd", "Alive": True}]
-    seat = MadeAnew(seat_for(TALKATIVE), seat_for(TALKATIVE, Placed("another", "02cd", ())))
-    alarms = [line.text for line in RunningElsewhere(work, seat).lines(threading.Event()) if "alarm" in line.text]
-    assert len(alarms) == 1 and told in alarms[0] and not seat.good
+    actor = MadeAnew(actor_for(TALKATIVE), actor_for(TALKATIVE, Placed("another", "02cd", ())))
+    alarms = [line.text for line in RunningElsewhere(work, actor).lines(threading.Event()) if "alarm" in line.text]
+    assert len(alarms) == 1 and told in alarms[0] and not actor.good
 
 
 @pytest.mark.parametrize(
@@ -176,17 +176,17 @@ def test_a_step_that_does_not_go_on_says_so_too_and_names_memory_where_ray_does(
     assert told in failure.happened and ("`parallel`" in failure.remedy) == alive
 
 
-def test_a_seat_that_was_lost_before_it_came_was_on_no_node_that_is_known(nodes):
+def test_an_actor_that_was_lost_before_it_came_was_on_no_node_that_is_known(nodes):
     from tasks.ray.cluster import _loss
 
     assert "node that ran the step was lost" in _loss(None, "The actor died.").happened
 
 
-# -------------------------------------------------------------------------------------------------------- in a row
+# -------------------------------------------------------------------------------------------------------- passed on
 
 
-class Chair:
-    """A seat that comes when the test says so."""
+class FakeActor:
+    """An actor that comes when the test says so."""
 
     def __init__(self) -> None:
         self.good = True
@@ -201,20 +201,20 @@ class Chair:
 
 
 class Step(threading.Thread):
-    """Waits for a seat, and keeps it until told to leave."""
+    """Waits for an actor, and keeps it until told to leave."""
 
-    def __init__(self, row: object, claim: object) -> None:
+    def __init__(self, pool: object, claim: object) -> None:
         super().__init__()
-        self.row, self.claim = row, claim
-        self.seated, self.leave, self.fails, self.stopped = (threading.Event() for _ in range(4))
-        self.seat: Chair | None = None
+        self.pool, self.claim = pool, claim
+        self.placed, self.leave, self.fails, self.stopped = (threading.Event() for _ in range(4))
+        self.actor: FakeActor | None = None
         self.start()
         time.sleep(0.05)
 
     def run(self) -> None:
         try:
-            with self.row.seat(self.claim, self.watch) as self.seat:
-                self.seated.set()
+            with self.pool.actor(self.claim, self.watch) as self.actor:
+                self.placed.set()
                 assert self.leave.wait(10)
                 if self.fails.is_set():
                     raise InterruptedError
@@ -227,20 +227,20 @@ class Step(threading.Thread):
 
 
 @pytest.fixture
-def chairs() -> list[Chair]:
+def fakes() -> list[FakeActor]:
     return []
 
 
 @pytest.fixture
-def row(chairs):
+def pool(fakes):
     pytest.importorskip("ray")
-    from tasks.ray.row import Row
+    from tasks.ray.actor_pool import ActorPool
 
-    def ask(_: object) -> Chair:
-        chairs.append(Chair())
-        return chairs[-1]
+    def ask(_: object) -> FakeActor:
+        fakes.append(FakeActor())
+        return fakes[-1]
 
-    return Row(ask)
+    return ActorPool(ask)
 
 
 def done(step: Step) -> None:
@@ -249,50 +249,50 @@ def done(step: Step) -> None:
     assert not step.is_alive()
 
 
-def test_a_step_leaves_its_seat_to_the_one_that_has_waited_longest(row, chairs):
-    first, second, third = (Step(row, "one GPU") for _ in range(3))
-    chairs[0].there.set()
-    assert first.seated.wait(5) and not second.seated.is_set()
+def test_a_step_leaves_its_actor_to_the_one_that_has_waited_longest(pool, fakes):
+    first, second, third = (Step(pool, "one GPU") for _ in range(3))
+    fakes[0].there.set()
+    assert first.placed.wait(5) and not second.placed.is_set()
     done(first)
-    assert second.seated.wait(5) and second.seat is chairs[0]
-    assert not third.seated.is_set()
-    assert chairs[1].given_back, "its own request is withdrawn"
+    assert second.placed.wait(5) and second.actor is fakes[0]
+    assert not third.placed.is_set()
+    assert fakes[1].given_back, "its own request is withdrawn"
     done(second)
-    assert third.seated.wait(5) and third.seat is chairs[0]
+    assert third.placed.wait(5) and third.actor is fakes[0]
     done(third)
-    assert all(chair.given_back for chair in chairs)
+    assert all(fake.given_back for fake in fakes)
 
 
-def test_a_seat_of_another_size_is_not_passed_on(row, chairs):
-    one, other = Step(row, "one GPU"), Step(row, "two GPUs")
-    chairs[0].there.set()
-    assert one.seated.wait(5)
+def test_an_actor_of_another_size_is_not_passed_on(pool, fakes):
+    one, other = Step(pool, "one GPU"), Step(pool, "two GPUs")
+    fakes[0].there.set()
+    assert one.placed.wait(5)
     done(one)
-    assert chairs[0].given_back and not other.seated.is_set()
+    assert fakes[0].given_back and not other.placed.is_set()
     done(other)
-    assert other.stopped.is_set() and chairs[1].given_back
+    assert other.stopped.is_set() and fakes[1].given_back
 
 
-def test_a_seat_on_which_a_step_failed_or_whose_node_was_lost_is_not_passed_on(row, chairs):
-    failing, waiting = Step(row, "one GPU"), Step(row, "one GPU")
-    chairs[0].there.set()
-    assert failing.seated.wait(5)
+def test_an_actor_on_which_a_step_failed_or_whose_node_was_lost_is_not_passed_on(pool, fakes):
+    failing, waiting = Step(pool, "one GPU"), Step(pool, "one GPU")
+    fakes[0].there.set()
+    assert failing.placed.wait(5)
     failing.fails.set()
     done(failing)
-    assert chairs[0].given_back and not waiting.seated.is_set()
-    chairs[1].there.set()
-    assert waiting.seated.wait(5)
+    assert fakes[0].given_back and not waiting.placed.is_set()
+    fakes[1].there.set()
+    assert waiting.placed.wait(5)
     done(waiting)
 
 
-def test_no_seat_is_kept_for_nobody(row, chairs):
+def test_no_actor_is_kept_for_nobody(pool, fakes):
     """Whoever was to have it may get the one that he asked for himself, or go."""
-    steps = [Step(row, "one GPU") for _ in range(8)]
-    for chair in chairs[:3]:
-        chair.there.set()
-    assert all(step.seated.wait(5) for step in steps[:3])
-    for chair in chairs[3:]:
-        chair.there.set()
+    steps = [Step(pool, "one GPU") for _ in range(8)]
+    for fake in fakes[:3]:
+        fake.there.set()
+    assert all(step.placed.wait(5) for step in steps[:3])
+    for fake in fakes[3:]:
+        fake.there.set()
     for step in steps:
         done(step)
-    assert all(chair.given_back for chair in chairs) and row.taken == 0
+    assert all(fake.given_back for fake in fakes) and pool.taken == 0

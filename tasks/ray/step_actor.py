@@ -1,9 +1,9 @@
-"""What sits on a node of the cluster: it runs one step there, and is asked for what the step has said.
+"""An actor on a node of the cluster: it runs one step there, and is asked for what the step has said.
 
-A node may be lost at any moment, and with it the seat. The cluster then makes the seat anew on another node and asks it
-the same question again, so every question carries the whole work: a seat that has not begun begins. What has been said
-is forgotten when the next question shows that it was heard; an answer that got lost is given again. When a step is over
-the seat may get the next one: its devices were used by the step's own process alone, which has ended.
+A node may be lost at any moment, and with it the actor. The cluster then makes the actor anew on another node and asks
+it the same question again, so every question carries the whole work: an actor that has not begun begins. What has been
+said is forgotten when the next question shows that it was heard; an answer that got lost is given again. When a step is
+over the actor may get the next one: its devices were used by the step's own process alone, which has ended.
 """
 
 import secrets
@@ -28,18 +28,18 @@ SILENCE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Mark:
-    """How far a seat has been heard. Made by whoever asks for a step, then by the seat."""
+    """How far an actor has been heard. Made by whoever asks for a step, then by the actor."""
 
     turn: str
     """Another one for each step."""
-    seating: str = ""
-    """Another one after the seat was made anew."""
+    incarnation: str = ""
+    """Another one after the actor was made anew."""
     lines: int = 0
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a seat is, and what it was given there. Made by `Seat`; read by `tasks.ray.cluster` and `.seating`."""
+    """Where an actor is, and what it has there. Made by `StepActor`; read by `tasks.ray.cluster` and `.placement`."""
 
     node: str
     """Its address."""
@@ -50,7 +50,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a step has said since it was last asked. Made by `Seat`; read by `tasks.ray.seating`."""
+    """What a step has said since it was last asked. Made by `StepActor`; read by `tasks.ray.placement`."""
 
     placed: Placed
     lines: tuple[Line, ...]
@@ -60,15 +60,15 @@ class Heard:
     """Once it is over: why it ended, for a step that has not said so itself."""
 
 
-class Seat:
-    """A place on one node for one step after another."""
+class StepActor:
+    """Runs one step after another on one node."""
 
     def __init__(self, placed: Placed, choice: Choice, arguments: Sequence[str], gpus: float) -> None:
         """`arguments` are those that follow the interpreter where the step is a process."""
         self._placed = placed
         self._launcher = _launcher(choice, arguments)
         self._share = Share(placed.devices, {"CUDA_VISIBLE_DEVICES": ",".join(placed.devices)}, (), gpus)
-        self._seating = secrets.token_hex(8)
+        self._incarnation = secrets.token_hex(8)
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._unheard: list[Line] = []
@@ -92,13 +92,13 @@ class Seat:
         with self._changed:
             if self._end is None or mark.turn != self._turn:
                 self._end = self._begun(work, mark.turn)
-            if mark.seating == self._seating:
+            if mark.incarnation == self._incarnation:
                 del self._unheard[: mark.lines - self._forgotten]
                 self._forgotten = mark.lines
             self._changed.wait_for(self._end.done, SILENCE_SECONDS)
             over = self._end.done()
             failure = self._end.result() if over else None
-            said = Mark(self._turn, self._seating, self._forgotten + len(self._unheard))
+            said = Mark(self._turn, self._incarnation, self._forgotten + len(self._unheard))
             return Heard(self._placed, tuple(self._unheard), said, over, failure)
 
     def leave(self) -> None:
@@ -128,7 +128,7 @@ class Seat:
 
 
 def _beginning_here(work: Work) -> Work:
-    """A seat that was made anew has not had its devices before, however long the step has been under way."""
+    """An actor that was made anew has not had its devices before, however long the step has been under way."""
     order = work.order
     if order.runtime.turn is None:
         return work
@@ -139,7 +139,7 @@ def _beginning_here(work: Work) -> Work:
 
 def _launcher(choice: Choice, arguments: Sequence[str]) -> Launcher:
     if isinstance(choice, Container):
-        from tasks.running.container import ContainerLauncher  # brings Docker, of which other seats know nothing
+        from tasks.running.container import ContainerLauncher  # brings Docker, of which other actors know nothing
 
         return ContainerLauncher(choice)
     return ProcessLauncher((sys.executable, *arguments))

@@ -1,7 +1,7 @@
-"""The seats of one flow run: asked of the cluster as steps need them, and passed on from each step to the next.
+"""The actors of one flow run: asked of the cluster as steps need them, and passed on from each step to the next.
 
-To make a seat takes seconds, in which its GPUs would be idle. So a step that has ended well leaves its seat to the one
-that has waited longest for a seat like it, whose own request is then withdrawn; only a seat for which nobody of the
+To make an actor takes seconds, in which its GPUs would be idle. So a step that has ended well leaves its actor to the
+one that has waited longest for one like it, whose own request is then withdrawn; only an actor for which nobody of the
 flow run waits goes back to the cluster.
 """
 
@@ -10,41 +10,41 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tasks.ray.cluster import Claim, RemoteSeat
+from tasks.ray.cluster import Claim, RemoteActor
 from tasks.running.process import TICK_SECONDS
 
 
-class Row:
+class ActorPool:
     """Shared by the threads of a flow run's tasks."""
 
-    def __init__(self, ask: Callable[[Claim], RemoteSeat]) -> None:
+    def __init__(self, ask: Callable[[Claim], RemoteActor]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
-        self._taken: list[RemoteSeat] = []
-        self._spare: defaultdict[Claim, list[RemoteSeat]] = defaultdict(list)
+        self._taken: list[RemoteActor] = []
+        self._spare: defaultdict[Claim, list[RemoteActor]] = defaultdict(list)
         """Never more than there are steps that wait for one."""
         self._waiting: defaultdict[Claim, list[object]] = defaultdict(list)
 
     @property
     def taken(self) -> int:
-        """Seats on which a step runs."""
+        """Actors on which a step runs."""
         return len(self._taken)
 
     @contextmanager
-    def seat(self, claim: Claim, watch: Callable[[], None]) -> Iterator[RemoteSeat]:
-        """Wait for a seat. `watch` is called many times a second meanwhile; what it raises ends the waiting."""
-        seat = self._come(claim, watch)
-        self._taken.append(seat)
+    def actor(self, claim: Claim, watch: Callable[[], None]) -> Iterator[RemoteActor]:
+        """Wait for an actor. `watch` is called many times a second meanwhile; what it raises ends the waiting."""
+        actor = self._come(claim, watch)
+        self._taken.append(actor)
         try:
-            yield seat
+            yield actor
         except BaseException:
-            seat.good = False
+            actor.good = False
             raise
         finally:
-            self._taken.remove(seat)
-            self._leave(claim, seat)
+            self._taken.remove(actor)
+            self._leave(claim, actor)
 
-    def _come(self, claim: Claim, watch: Callable[[], None]) -> RemoteSeat:
+    def _come(self, claim: Claim, watch: Callable[[], None]) -> RemoteActor:
         me, asked = object(), self._ask(claim)
         with self._lock:
             self._waiting[claim].append(me)
@@ -61,7 +61,7 @@ class Row:
             self._wait_no_longer(claim, me)
         return asked
 
-    def _passed_on(self, claim: Claim, me: object) -> RemoteSeat | None:
+    def _passed_on(self, claim: Claim, me: object) -> RemoteActor | None:
         with self._lock:
             first = self._waiting[claim][0] is me
             return self._spare[claim].pop() if first and self._spare[claim] else None
@@ -71,13 +71,13 @@ class Row:
             self._waiting[claim].remove(me)
             spare = self._spare[claim]
             surplus = [spare.pop() for _ in range(len(spare) - len(self._waiting[claim]))]
-        for seat in surplus:
-            seat.give_back()
+        for actor in surplus:
+            actor.give_back()
 
-    def _leave(self, claim: Claim, seat: RemoteSeat) -> None:
+    def _leave(self, claim: Claim, actor: RemoteActor) -> None:
         with self._lock:
-            wanted = seat.good and len(self._spare[claim]) < len(self._waiting[claim])
+            wanted = actor.good and len(self._spare[claim]) < len(self._waiting[claim])
             if wanted:
-                self._spare[claim].append(seat)
+                self._spare[claim].append(actor)
         if not wanted:
-            seat.give_back()
+            actor.give_back()
