@@ -31,10 +31,10 @@ class ServerLost(StepFailure):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 2 where the user can fix it, 1 for a failure, 3 for a budget used up, 130 after Ctrl-C."""
     options = _options(arguments)
-    return obeyed("full-sweep", options.debug, lambda: _obey(options))
+    return exit_code_of("full-sweep", options.debug, lambda: _run_sweep(options))
 
 
-def _obey(options: argparse.Namespace) -> None:
+def _run_sweep(options: argparse.Namespace) -> None:
     experiment = prepared(options.experiment)
     for caution in experiment.cautions():
         print(caution, file=sys.stderr, flush=True)
@@ -43,7 +43,7 @@ def _obey(options: argparse.Namespace) -> None:
     _print(experiment, ui)
 
 
-def obeyed(flow: str, debug: bool, command: Callable[[], None]) -> int:
+def exit_code_of(flow: str, debug: bool, command: Callable[[], None]) -> int:
     """The exit code of a command that runs a flow; what went wrong is told on standard error."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without α shall not end a sweep
     try:

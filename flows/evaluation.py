@@ -16,8 +16,8 @@ from tasks.evaluate import evaluate
 from tasks.expected import steps_of_measurement
 from tasks.measured import show, subject_of
 from tasks.prepare import prepare
-from tasks.supervision.attendance import supervised
 from tasks.supervision.reaping import reap_run
+from tasks.supervision.run_context import supervised
 
 
 def run_name() -> str:

@@ -23,8 +23,8 @@ from tasks.prepare import prepare
 from tasks.publish import publish
 from tasks.report import report
 from tasks.running.spending import afforded, refuse_the_rest
-from tasks.supervision.attendance import supervised
 from tasks.supervision.reaping import reap_run
+from tasks.supervision.run_context import supervised
 from tasks.train import train
 
 

@@ -22,10 +22,10 @@ from tasks.expected import steps_of_night
 from tasks.gate import gate, show
 from tasks.notify import notify
 from tasks.prepare import prepare
-from tasks.promote import promote, reigning
+from tasks.promote import current_champion, promote
 from tasks.running.spending import afforded
-from tasks.supervision.attendance import supervised
 from tasks.supervision.reaping import reap_run
+from tasks.supervision.run_context import supervised
 from tasks.train import train
 
 
@@ -53,7 +53,7 @@ def nightly(experiment: AskedExperiment) -> Decision:
     experiment = at_night(pin(experiment, Path()), experiment.night or tonight())
     retries, key = experiment.runtime.retries, candidate_of(experiment)
     measure = evaluate.with_options(retries=retries)
-    champion = reigning(experiment)
+    champion = current_champion(experiment)
 
     problems = prepare.with_options(retries=retries)(experiment)
     tuned = train.with_options(retries=retries).submit(experiment, key, problems)

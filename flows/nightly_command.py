@@ -11,14 +11,14 @@ from effreason.artifacts import Decision
 from effreason.experiment import Experiment
 from effreason.experiment_file import prepared
 from effreason.promotion.night import at_night, refuse_ahead
-from flows.command import add_usual_options, connect, obeyed, run
+from flows.command import add_usual_options, connect, exit_code_of, run
 from tasks.display.logs import as_json, log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 whether the candidate is promoted or refused, 2 where the user can fix it, 1 for a failure."""
     options = _options(arguments)
-    return obeyed("nightly", options.debug, lambda: _obey(options))
+    return exit_code_of("nightly", options.debug, lambda: _run_night(options))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -40,16 +40,16 @@ def _night(text: str) -> str:
     return date.fromisoformat(text).isoformat()
 
 
-def _obey(options: argparse.Namespace) -> None:
+def _run_night(options: argparse.Namespace) -> None:
     night = options.night or datetime.now(UTC).date().isoformat()
     experiment = prepared(options.experiment).model_copy(update={"night": night})
     at_night(experiment, night)  # refuses several cells
     refuse_ahead(night)
     ui = connect(options.no_server, options.debug)
-    _print(experiment, run(lambda: _spend(experiment)), ui)
+    _print(experiment, run(lambda: _decision_of(experiment)), ui)
 
 
-def _spend(experiment: Experiment) -> Decision:
+def _decision_of(experiment: Experiment) -> Decision:
     from flows.nightly import nightly
 
     decision = nightly(experiment)

@@ -23,8 +23,8 @@ def steps_of_night(experiment: Experiment, night: Night) -> list[str]:
     refuse_ahead(night)
     tonight = at_night(pin(experiment, Path()), night)
     key = candidate_of(tonight)
-    reigns = champion_before(open_store(tonight.store), tonight)
-    champion = ["evaluate champion"] if reigns is not None and reigns.policy is not None else []
+    before = champion_before(open_store(tonight.store), tonight)
+    champion = ["evaluate champion"] if before is not None and before.policy is not None else []
     return [
         "prepare",
         f"evaluate {key.model.name}",

@@ -16,7 +16,7 @@ from effreason.specs import GateSpec, TrainSpec
 from effreason.store import open_store
 
 
-class Reigning(NamedTuple):
+class CurrentChampion(NamedTuple):
     """The champion that a night starts from."""
 
     entry: Entry | None
@@ -27,19 +27,19 @@ class Reigning(NamedTuple):
 
 
 @task(task_run_name="champion", cache_policy=NO_CACHE)
-def reigning(experiment: Experiment) -> Reigning:
+def current_champion(experiment: Experiment) -> CurrentChampion:
     """Whom the night's candidate is compared with. Raises `StepFailure` where its policy has left the store."""
     store = open_store(experiment.store)
     entry = champion_before(store, experiment)
     if entry is None or entry.policy is None:
-        return Reigning(entry, candidate_of(experiment).model, None)
+        return CurrentChampion(entry, candidate_of(experiment).model, None)
     manifest = store.find(entry.policy)
     if manifest is None or not isinstance(manifest.spec, TrainSpec) or not isinstance(manifest.artifact, Policy):
         raise StepFailure(
             f"The champion {entry.policy} of {experiment.name} is no longer in the store.",
             f"Roll back to one that is: `effreason rollback {experiment.name}`.",
         )
-    return Reigning(entry, manifest.spec.model, manifest.artifact)
+    return CurrentChampion(entry, manifest.spec.model, manifest.artifact)
 
 
 @task(task_run_name="promote", cache_policy=NO_CACHE)

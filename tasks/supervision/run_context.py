@@ -33,30 +33,30 @@ Expected = Callable[Concatenate[Experiment, P], Sequence[str]]
 
 
 def supervised(expected: Expected[P]) -> Callable[[Sweep[P, R]], Sweep[P, R | State[R]]]:
-    """Give a sweep a runner for its steps that is gone when it returns, a display, and an ear for the UI.
+    """Give a sweep a runner for its steps that is gone when it returns, a display, and a watch for Cancel in the UI.
 
     Its result is a cancelled state if the run was cancelled; and its error is that of the step that failed first,
     rather than one that followed from it.
     """
 
-    def with_attendance(sweep: Sweep[P, R]) -> Sweep[P, R | State[R]]:
+    def decorate(sweep: Sweep[P, R]) -> Sweep[P, R | State[R]]:
         @functools.wraps(sweep)
-        def attended(experiment: Experiment, /, *others: P.args, **named: P.kwargs) -> R | State[R]:
-            with attendance(experiment, expected(experiment, *others, **named)) as attending:
+        def in_context(experiment: Experiment, /, *others: P.args, **named: P.kwargs) -> R | State[R]:
+            with run_context(experiment, expected(experiment, *others, **named)) as context:
                 try:
                     return sweep(experiment, *others, **named)
                 except Exception as error:
-                    if attending.cancelled.is_set():
+                    if context.cancelled.is_set():
                         return Cancelled(message="Cancelled; what is done is kept.")
-                    raise next(iter(attending.runner.faults.values()), error) from None
+                    raise next(iter(context.runner.faults.values()), error) from None
 
-        return attended
+        return in_context
 
-    return with_attendance
+    return decorate
 
 
-class Attending(NamedTuple):
-    """Who stands by a sweep."""
+class RunContext(NamedTuple):
+    """What a sweep runs with."""
 
     runner: StepRunner
     cancelled: threading.Event
@@ -64,7 +64,7 @@ class Attending(NamedTuple):
 
 
 @contextmanager
-def attendance(experiment: Experiment, labels: Sequence[str]) -> Iterator[Attending]:
+def run_context(experiment: Experiment, labels: Sequence[str]) -> Iterator[RunContext]:
     """A runner whose steps are shown, and stopped when the run is cancelled."""
     settle_in()
     cancelled, board = threading.Event(), Board(labels)
@@ -80,4 +80,4 @@ def attendance(experiment: Experiment, labels: Sequence[str]) -> Iterator[Attend
             runner.stop()
 
         with janitor(experiment), watching(UUID(flow_run.id), cancel):
-            yield Attending(runner, cancelled)
+            yield RunContext(runner, cancelled)
