@@ -274,7 +274,7 @@ class Experiment(Frozen):
         if isinstance(self.training.algorithm, SftShortest) and len(self.alphas) > 1:
             yield "Supervised learning does not use alpha, so every alpha trains the same; give one."
 
-    def preparation(self) -> PrepareSpec:
+    def prepare_spec(self) -> PrepareSpec:
         return PrepareSpec(
             source=self.data.source,
             train_problems=self.data.train_problems,
@@ -283,7 +283,7 @@ class Experiment(Frozen):
             seed=self.data.seed,
         )
 
-    def fine_tuning(self, key: CellKey, problems: Address) -> TrainSpec:
+    def train_spec(self, key: CellKey, problems: Address) -> TrainSpec:
         return TrainSpec(
             model=key.model,
             problems=problems,
@@ -293,7 +293,7 @@ class Experiment(Frozen):
             seed=key.seed,
         )
 
-    def measurement(self, model: Model, policy: Address | None, problems: Address) -> EvaluateSpec:
+    def evaluate_spec(self, model: Model, policy: Address | None, problems: Address) -> EvaluateSpec:
         return EvaluateSpec(
             model=model,
             policy=policy,
@@ -308,9 +308,9 @@ class Experiment(Frozen):
         instruction = self.data.concise
         return tuple(model for model in self.models if instruction and not why_unreadable(model, instruction))
 
-    def concise_measurement(self, model: Model, problems: Address) -> EvaluateSpec:
+    def concise_evaluate_spec(self, model: Model, problems: Address) -> EvaluateSpec:
         """Return the evaluation of the base model, asked for brevity."""
-        return self.measurement(model, None, problems).model_copy(update={"instruction": self.data.concise})
+        return self.evaluate_spec(model, None, problems).model_copy(update={"instruction": self.data.concise})
 
     def references(self, problems: Address) -> tuple[Reference, ...]:
         """Return what the training runs have to beat, one for each model."""
@@ -323,11 +323,11 @@ class Experiment(Frozen):
         return Reference(
             model=model.name,
             instruction=self.data.concise,
-            evaluation=None if reason else self.concise_measurement(model, problems).address,
+            evaluation=None if reason else self.concise_evaluate_spec(model, problems).address,
             reason=reason,
         )
 
-    def summary(self, cells: tuple[Cell, ...], problems: Address) -> ReportSpec:
+    def report_spec(self, cells: tuple[Cell, ...], problems: Address) -> ReportSpec:
         """Return the report of `cells`, which names the other cells of the sweep as not run."""
         told = {(cell.model, cell.alpha, cell.seed) for cell in cells}
         return ReportSpec(

@@ -11,12 +11,12 @@ from tasks.running.launching import TASK_OPTIONS, launch
 @task(task_run_name="evaluate {label}", **TASK_OPTIONS)
 def evaluate(experiment: Experiment, label: str, model: Model, policy: Policy | None, problems: Problems) -> Evaluation:
     """Measure a base model, or the policy trained from it."""
-    spec = experiment.measurement(model, policy.address if policy else None, problems.address)
+    spec = experiment.evaluate_spec(model, policy.address if policy else None, problems.address)
     return launch(experiment, f"evaluate {label}", spec, Evaluation)
 
 
 @task(task_run_name="evaluate {model.name} concise", **TASK_OPTIONS)
 def evaluate_concise(experiment: Experiment, model: Model, problems: Problems) -> Evaluation:
     """Measure a base model, asked for brevity."""
-    spec = experiment.concise_measurement(model, problems.address)
+    spec = experiment.concise_evaluate_spec(model, problems.address)
     return launch(experiment, f"evaluate {model.name} concise", spec, Evaluation)

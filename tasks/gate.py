@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from effreason.artifacts import Decision, Evaluation, Policy
 from effreason.errors import StepFailure
 from effreason.experiment import Experiment
-from effreason.promotion.night import before_the_gate, nights_before
+from effreason.promotion.night import gate_spec, nights_before
 from effreason.specs import Contender, GateSpec
 from effreason.store import open_store
 from tasks.display.page import key_of
@@ -28,7 +28,7 @@ def gate(
     """Compare a candidate with the champion and with the base model, and all with the nights before."""
     past = nights_before(open_store(experiment.store), experiment)
     contenders = (_contender(*candidate), _contender(*champion), _contender(None, base))
-    spec: GateSpec = before_the_gate(experiment, *contenders, past)
+    spec: GateSpec = gate_spec(experiment, *contenders, past)
     return launch(experiment, "gate", spec, Decision)
 
 

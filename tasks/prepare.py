@@ -10,4 +10,4 @@ from tasks.running.launching import TASK_OPTIONS, launch
 @task(task_run_name="prepare", **TASK_OPTIONS)
 def prepare(experiment: Experiment) -> Problems:
     """Load, check, deduplicate and split the problems."""
-    return launch(experiment, "prepare", experiment.preparation(), Problems)
+    return launch(experiment, "prepare", experiment.prepare_spec(), Problems)

@@ -16,4 +16,4 @@ Measured = tuple[CellKey, Policy, Evaluation, Evaluation]
 def report(experiment: Experiment, cells: Sequence[Measured], problems: Problems) -> Report:
     """Every cell of the sweep on one page."""
     rows = [experiment.cell(key, policy.address, base.address, after.address) for key, policy, base, after in cells]
-    return launch(experiment, "report", experiment.summary(tuple(rows), problems.address), Report)
+    return launch(experiment, "report", experiment.report_spec(tuple(rows), problems.address), Report)

@@ -14,6 +14,6 @@ from tasks.running.spending import HeldBack, held_back
 def train(experiment: Experiment, key: CellKey, problems: Problems) -> Policy | State[Any]:
     """Fine-tune one model at one alpha from one seed, if the budget allows it."""
     try:
-        return launch(experiment, f"train {key.label}", experiment.fine_tuning(key, problems.address), Policy)
+        return launch(experiment, f"train {key.label}", experiment.train_spec(key, problems.address), Policy)
     except HeldBack as refusal:
         return held_back(refusal)

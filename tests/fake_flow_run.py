@@ -18,7 +18,7 @@ from tasks.running.process import child
 from tasks.running.turns import Turns
 
 EXPERIMENT = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
-TRAINING = EXPERIMENT.fine_tuning(next(EXPERIMENT.cells()), EXPERIMENT.preparation().address)
+TRAINING = EXPERIMENT.train_spec(next(EXPERIMENT.cells()), EXPERIMENT.prepare_spec().address)
 STEP = """
 import json, os, sys, time
 trace, seconds, label = sys.argv[1:]

@@ -40,7 +40,7 @@ def main() -> int:
 
 def train(experiment: Experiment) -> None:
     with StepRunner(experiment) as runner:
-        problems = launch(experiment, "prepare", experiment.preparation(), Problems)
+        problems = launch(experiment, "prepare", experiment.prepare_spec(), Problems)
         tell("prepare", "made")
         keys = list(experiment.cells())
         threads = [threading.Thread(target=cell, args=(runner, key, problems)) for key in keys]
@@ -55,7 +55,7 @@ def train(experiment: Experiment) -> None:
 
 def cell(runner: StepRunner, key: CellKey, problems: Problems) -> None:
     try:
-        runner.artifact(key.label, runner.experiment.fine_tuning(key, problems.address))
+        runner.artifact(key.label, runner.experiment.train_spec(key, problems.address))
     except EffreasonError as error:
         tell(f"{key.alpha:g}", f"{type(error).__name__}: {error.happened}")
     else:

@@ -17,12 +17,12 @@ from effreason.store.folder import FolderStore
 
 MODEL = BuiltInModel()
 EXPERIMENT = Experiment(name="tiny", models=(MODEL,), alphas=(0.2,))
-PREPARE = EXPERIMENT.preparation()
-TRAIN = EXPERIMENT.fine_tuning(CellKey(MODEL, 0.2, 0), PREPARE.address)
-BASELINE = EXPERIMENT.measurement(MODEL, None, PREPARE.address)
-AFTER = EXPERIMENT.measurement(MODEL, TRAIN.address, PREPARE.address)
+PREPARE = EXPERIMENT.prepare_spec()
+TRAIN = EXPERIMENT.train_spec(CellKey(MODEL, 0.2, 0), PREPARE.address)
+BASELINE = EXPERIMENT.evaluate_spec(MODEL, None, PREPARE.address)
+AFTER = EXPERIMENT.evaluate_spec(MODEL, TRAIN.address, PREPARE.address)
 CELL = EXPERIMENT.cell(CellKey(MODEL, 0.2, 0), TRAIN.address, BASELINE.address, AFTER.address)
-REPORT = EXPERIMENT.summary((CELL,), PREPARE.address)
+REPORT = EXPERIMENT.report_spec((CELL,), PREPARE.address)
 MADE: dict[Spec, Artifact] = {
     PREPARE: Problems(address=PREPARE.address, train=9, validation=1, suites={"chain-sum": 5}, dropped={}),
     TRAIN: Policy(

@@ -28,9 +28,9 @@ def place(tmp_path_factory) -> Path:
     store = open_store(FolderHome(path=str(folder)))
     experiment = prepared(SMALL)
     shorter = experiment.training.model_copy(update={"steps": 1, "prompts_per_step": 2, "completions_per_prompt": 2})
-    problems = produce(experiment.preparation(), store)
+    problems = produce(experiment.prepare_spec(), store)
     for key in experiment.cells():
-        spec = experiment.fine_tuning(key, problems.address).model_copy(update={"training": shorter})
+        spec = experiment.train_spec(key, problems.address).model_copy(update={"training": shorter})
         produce(spec, store, Runtime(threads=1, device="cpu"))
     return folder
 
@@ -119,11 +119,11 @@ def test_a_chat_without_standard_input_says_so(place, capsys, monkeypatch):
 
 def test_the_evaluation_that_was_made_first_says_how_a_policy_is_asked(tmp_path):
     experiment, store = prepared(SMALL), open_store(FolderHome(path=str(tmp_path / "store")))
-    spec = experiment.fine_tuning(next(iter(experiment.cells())), experiment.preparation().address)
+    spec = experiment.train_spec(next(iter(experiment.cells())), experiment.prepare_spec().address)
     trained = Policy(address=spec.address, model="reasoner", alpha=0, seed=0, steps=1, generated_tokens=1, seconds=1.0)
     (tmp_path / "files").mkdir()
     policy = store.seal(spec, trained, tmp_path / "files", provenance(datetime(2026, 1, 1, tzinfo=UTC), 1.0))
-    usual = experiment.measurement(spec.model, policy.address, spec.problems)
+    usual = experiment.evaluate_spec(spec.model, policy.address, spec.problems)
     for day, max_tokens in ((2, 77), (3, 16), (4, 17), (5, 18), (6, 19), (7, 20)):
         looked = usual.model_copy(update={"protocol": usual.protocol.model_copy(update={"max_tokens": max_tokens})})
         seen = Evaluation(address=looked.address, suites={}, generated_tokens=1, seconds=1.0)

@@ -123,7 +123,7 @@ def spending_of_a_sweep(tmp_path, **runtime) -> tuple[SweepSpending, TrainSpec, 
         name="small", models=(BuiltInModel(),), alphas=(0.0, 0.4), runtime=Resources(device="cpu", **runtime)
     )
     pinned, store = pin(experiment, tmp_path), FolderStore(tmp_path / "store")
-    spec = pinned.fine_tuning(next(pinned.cells()), pinned.preparation().address)
+    spec = pinned.train_spec(next(pinned.cells()), pinned.prepare_spec().address)
     return SweepSpending(pinned, store), spec, store
 
 
@@ -154,7 +154,7 @@ def test_only_trainings_are_held_back_and_the_reason_is_told_once(tmp_path):
         with pytest.raises(HeldBack, match="is used up"), mine.turn(spec, 1.0, Runtime(), told.append):
             raise AssertionError("it began")
     assert told == ["The budget of 1 GPU-hours (1 spent) is used up. No further training will start."]
-    other = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0,)).preparation()
+    other = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0,)).prepare_spec()
     with mine.turn(other, 0.0, Runtime(), told.append):
         assert len(told) == 1
 

@@ -33,7 +33,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def order(store: Home, engine: VllmServer | None = None, tracker: str | None = None) -> Order:
     protocol = Protocol(engine=engine) if engine else Protocol()
     experiment = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,), evaluation=protocol)
-    spec = experiment.measurement(experiment.models[0], None, experiment.preparation().address)
+    spec = experiment.evaluate_spec(experiment.models[0], None, experiment.prepare_spec().address)
     return Order(spec=spec, store=store, runtime=Runtime(report_to=(tracker,) if tracker else ()))
 
 

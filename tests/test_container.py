@@ -69,7 +69,7 @@ def launched_by(experiment: Experiment, **choice: Any) -> Experiment:
 
 def prepare(experiment: Experiment) -> Problems:
     with StepRunner(experiment):
-        return launch(experiment, "prepare", experiment.preparation(), Problems)
+        return launch(experiment, "prepare", experiment.prepare_spec(), Problems)
 
 
 def left_of(experiment: Experiment) -> list[Any]:
@@ -174,7 +174,7 @@ def test_a_secret_is_neither_in_the_configuration_nor_in_the_log_nor_in_the_arti
 
 def until_stopped(runner: StepRunner, experiment: Experiment) -> None:
     with pytest.raises(Stopped):
-        runner.artifact("prepare", experiment.preparation())
+        runner.artifact("prepare", experiment.prepare_spec())
 
 
 def test_a_store_in_a_folder_is_written_to_without_any_network(experiment, tmp_path):
@@ -250,7 +250,7 @@ from effreason.experiment import Experiment
 from tasks.running.launching import StepRunner
 experiment = Experiment.model_validate_json(sys.argv[1])
 with StepRunner(experiment) as runner:
-    runner.artifact("prepare", experiment.preparation())
+    runner.artifact("prepare", experiment.prepare_spec())
 """
 
 

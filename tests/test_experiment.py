@@ -15,24 +15,24 @@ def experiment(**changes):
 
 
 def test_the_same_request_has_the_same_address():
-    assert experiment().preparation().address == experiment().preparation().address
+    assert experiment().prepare_spec().address == experiment().prepare_spec().address
 
 
 @given(st.integers(1, 10_000))
 def test_a_change_of_a_setting_changes_only_what_depends_on_it(steps):
     one, other = experiment(), experiment(training=Training(steps=steps))
-    assert one.preparation() == other.preparation()
+    assert one.prepare_spec() == other.prepare_spec()
     key = next(one.cells())
-    problems = one.preparation().address
-    same = one.fine_tuning(key, problems).address == other.fine_tuning(key, problems).address
+    problems = one.prepare_spec().address
+    same = one.train_spec(key, problems).address == other.train_spec(key, problems).address
     assert same == (steps == one.training.steps)
-    assert one.measurement(BuiltInModel(), None, problems) == other.measurement(BuiltInModel(), None, problems)
+    assert one.evaluate_spec(BuiltInModel(), None, problems) == other.evaluate_spec(BuiltInModel(), None, problems)
 
 
 def test_an_ancestor_changes_every_descendant():
     one, other = experiment(), experiment(data=Data(seed=1))
     key = next(one.cells())
-    assert one.fine_tuning(key, one.preparation().address) != other.fine_tuning(key, other.preparation().address)
+    assert one.train_spec(key, one.prepare_spec().address) != other.train_spec(key, other.prepare_spec().address)
 
 
 def test_where_a_model_or_a_file_lies_is_not_what_it_is():
@@ -63,7 +63,7 @@ def test_the_range_of_alpha_is_that_of_the_penalty():
     cell = next(experiment(training=min_max, alphas=(1.5,)).cells())
     problems = "prepare/" + "0" * 24
     with pytest.raises(ValidationError, match=r"outside \[0, 2\)"):
-        experiment(training=min_max).fine_tuning(cell._replace(alpha=2.0), problems)
+        experiment(training=min_max).train_spec(cell._replace(alpha=2.0), problems)
 
 
 @pytest.mark.parametrize(

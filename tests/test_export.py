@@ -62,10 +62,10 @@ def policies(experiment, place):
     for node in steps(full):
         produce(node.spec, store, Runtime(threads=1, device="cpu"))
     control, key = full.cells()
-    problems = full.preparation().address
-    lora = produce(adapted.fine_tuning(key, problems), store, Runtime(threads=1, device="cpu"))
+    problems = full.prepare_spec().address
+    lora = produce(adapted.train_spec(key, problems), store, Runtime(threads=1, device="cpu"))
     plain = {"full": key, "control": control}
-    return {name: store.find(full.fine_tuning(cell, problems).address) for name, cell in plain.items()} | {"lora": lora}
+    return {name: store.find(full.train_spec(cell, problems).address) for name, cell in plain.items()} | {"lora": lora}
 
 
 def exported(policy, place: Path, folder: Path, *more: str) -> Path:
@@ -276,11 +276,11 @@ def test_what_the_base_says_of_sampling_is_shipped_also_where_it_names_no_do_sam
     (base / "generation_config.json").write_text(json.dumps(said))
     plain, _ = experiment
     shortest = plain.training.model_copy(update={"steps": 1, "prompts_per_step": 2, "completions_per_prompt": 2})
-    spec = plain.fine_tuning(next(plain.cells()), plain.preparation().address).model_copy(
+    spec = plain.train_spec(next(plain.cells()), plain.prepare_spec().address).model_copy(
         update={"model": FolderModel(name="odd", path=str(base)), "training": shortest}
     )
     store = open_store(FolderHome(path=str(place)))
-    produce(plain.preparation(), store)
+    produce(plain.prepare_spec(), store)
     policy = produce(spec, store, Runtime(threads=1, device="cpu"))
     shipped = GenerationConfig.from_pretrained(str(exported(policy, place, tmp_path / "model")))
     assert (shipped.temperature, shipped.top_p) == (0.9, 0.6)

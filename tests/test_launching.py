@@ -86,7 +86,7 @@ def fake_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def prepare(experiment: Experiment, diary: Diary | None = None) -> Problems:
     with StepRunner(experiment, [diary] if diary else []):
-        return launch(experiment, "prepare", experiment.preparation(), Problems)
+        return launch(experiment, "prepare", experiment.prepare_spec(), Problems)
 
 
 def number_in(path: Path, within_seconds: float = 15.0) -> int:
@@ -104,7 +104,7 @@ def number_in(path: Path, within_seconds: float = 15.0) -> int:
 def test_what_a_step_makes_is_returned_and_what_it_says_is_passed_on(experiment, fake_step):
     diary = Diary()
     made = prepare(experiment, diary)
-    assert made.address == experiment.preparation().address
+    assert made.address == experiment.prepare_spec().address
     progress = [event for kind, event in diary.heard if kind == "progressed"]
     assert progress == [(1, 3), (2, 3), (3, 3)]
     said = {event for kind, event in diary.heard if kind == "said"}
@@ -152,7 +152,7 @@ def test_a_manifest_counts_even_if_the_process_breaks_while_it_ends(experiment, 
             os.kill(os.getpid(), signal.SIGSEGV)
         """
     step(script)
-    assert prepare(experiment).address == experiment.preparation().address
+    assert prepare(experiment).address == experiment.prepare_spec().address
 
 
 # --------------------------------------------------------------------------------------- the causes of a failure
@@ -196,7 +196,7 @@ def test_an_error_that_nobody_foresaw_is_told_and_counts_as_a_failure_of_the_ste
         StepRunner(experiment, [diary]) as runner,
         pytest.raises(StepFailure, match=r"prepare failed with OSError.*No space left"),
     ):
-        launch(experiment, "prepare", experiment.preparation(), Problems)
+        launch(experiment, "prepare", experiment.prepare_spec(), Problems)
     assert diary.heard[-1] == ("failed", "StepFailure")
     assert "No space left" in str(runner.faults["prepare"]), "so that the run says why it failed"
 
@@ -218,7 +218,7 @@ def launched(
 ) -> threading.Thread:
     def run() -> None:
         try:
-            runner.artifact(label, spec or experiment.preparation())
+            runner.artifact(label, spec or experiment.prepare_spec())
         except EffreasonError as error:
             errors.append(error)
 
@@ -308,7 +308,7 @@ from tasks.running import launching
 launching.STEP = (sys.executable, "-uc", Path(sys.argv[2]).read_text(), *sys.argv[3:])
 experiment = Experiment.model_validate_json(sys.argv[1])
 with launching.StepRunner(experiment) as runner:
-    runner.artifact("prepare", experiment.preparation())
+    runner.artifact("prepare", experiment.prepare_spec())
 """
 
 CHILD = """
@@ -390,7 +390,7 @@ def test_the_cores_are_divided_among_the_steps_and_each_sees_one_gpu(experiment,
         """
     )
     wide = experiment.model_copy(update={"runtime": Resources()})
-    measured = wide.measurement(wide.models[0], None, wide.preparation().address)
+    measured = wide.evaluate_spec(wide.models[0], None, wide.prepare_spec().address)
     with StepRunner(wide) as runner:
         threads = [launched(wide, str(number), runner, [], measured) for number in range(2)]
         for thread in threads:

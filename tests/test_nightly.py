@@ -176,11 +176,11 @@ def test_what_cannot_be_a_night_is_refused_before_any_server_is_started(tmp_path
 def test_every_night_draws_other_data_and_another_training_and_the_same_night_the_same():
     experiment = load("nightly")
     one, again, other = (at_night(experiment, night) for night in ("2026-01-30", "2026-01-30", "2026-01-31"))
-    assert one == again and one.preparation().address != other.preparation().address
-    problems = one.preparation().address
-    trainings = [each.fine_tuning(next(each.cells()), problems) for each in (one, other)]
+    assert one == again and one.prepare_spec().address != other.prepare_spec().address
+    problems = one.prepare_spec().address
+    trainings = [each.train_spec(next(each.cells()), problems) for each in (one, other)]
     assert trainings[0].seed != trainings[1].seed
-    assert one.measurement(one.models[0], None, problems) == other.measurement(one.models[0], None, problems)
+    assert one.evaluate_spec(one.models[0], None, problems) == other.evaluate_spec(one.models[0], None, problems)
 
 
 def test_a_night_is_a_date_and_the_gate_looks_only_at_what_is_measured():

@@ -82,17 +82,17 @@ def test_specs_do_not_depend_on_where_files_lie(model_folder: Path, tmp_path: Pa
     one = pin(experiment(folder_model("model"), source=FileSource(path="mine.jsonl")), tmp_path)
     other = pin(experiment(folder_model("model"), source=FileSource(path="renamed.jsonl")), moved)
     assert one != other
-    assert one.preparation().address == other.preparation().address
+    assert one.prepare_spec().address == other.prepare_spec().address
     key, other_key = next(one.cells()), next(other.cells())
-    problems = one.preparation().address
-    assert one.fine_tuning(key, problems).address == other.fine_tuning(other_key, problems).address
+    problems = one.prepare_spec().address
+    assert one.train_spec(key, problems).address == other.train_spec(other_key, problems).address
 
 
 def test_a_changed_file_gives_another_address(tmp_path: Path) -> None:
     addresses = set()
     for answer in ("2", "3"):
         (tmp_path / "mine.jsonl").write_text(json.dumps({"question": "1 + 1?", "answer": answer}))
-        addresses.add(pin(experiment(source=FileSource(path="mine.jsonl")), tmp_path).preparation().address)
+        addresses.add(pin(experiment(source=FileSource(path="mine.jsonl")), tmp_path).prepare_spec().address)
     assert len(addresses) == 2
 
 

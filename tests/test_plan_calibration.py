@@ -44,7 +44,7 @@ def measures(tokens: float) -> Measures:
 
 def history(asked, factors, hardware=HERE, device=CPU) -> dict[str, Manifest]:
     """Every step of the experiment as if it had taken its estimate times the next of `factors`."""
-    setting, found = Setting.of(asked.preparation(), asked.runtime), {}
+    setting, found = Setting.of(asked.prepare_spec(), asked.runtime), {}
     turns = iter(factors)
     for _, spec in steps(asked):
         tokens = 40.0 if isinstance(spec, TrainSpec | EvaluateSpec) and found_base(found) else None

@@ -33,8 +33,8 @@ def test_every_model_that_can_read_it_is_asked_once_for_brevity_and_the_report_k
 def test_it_differs_from_the_plain_measurement_in_its_prompts_alone():
     suites = ["gsm8k", {"name": "hard", "source": {"kind": "math500"}, "prompt": {"template": "Q: {question}\nA:"}}]
     asked = experiment(HUB, suites=suites, prompt={"system": "Be kind."})
-    problems = asked.preparation().address
-    plain, concise = asked.measurement(HUB, None, problems), asked.concise_measurement(HUB, problems)
+    problems = asked.prepare_spec().address
+    plain, concise = asked.evaluate_spec(HUB, None, problems), asked.concise_evaluate_spec(HUB, problems)
     assert concise.asking("gsm8k").prompt == Prompt(template="{question}\nBe concise.", system="Be kind.")
     assert concise.asking("hard").prompt.template == "Q: {question}\nBe concise.\nA:"
     for part in ("gsm8k", "hard", "validation"):

@@ -137,10 +137,10 @@ def test_cells_that_the_budget_held_back_are_named_wherever_the_others_are_told(
 
 def test_the_report_of_some_cells_says_that_the_others_of_the_experiment_were_held_back():
     sweep = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.0, 0.4), seeds=(0, 1))
-    address = sweep.preparation().address
+    address = sweep.prepare_spec().address
     rows = [sweep.cell(key, address, address, address) for key in sweep.cells()]
-    assert sweep.summary(tuple(rows), address).held_back == ()
-    assert sweep.summary(tuple(rows[:3]), address).held_back == ("reasoner alpha=0.4 s1",)
+    assert sweep.report_spec(tuple(rows), address).held_back == ()
+    assert sweep.report_spec(tuple(rows[:3]), address).held_back == ("reasoner alpha=0.4 s1",)
 
 
 @pytest.mark.parametrize(

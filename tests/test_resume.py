@@ -124,8 +124,8 @@ def ordered(folder: Path) -> tuple[Order, Path]:
     """The training of a cell of the smallest experiment, with its problems in a store of its own."""
     experiment = prepared("tests/data/small.toml")
     store = FolderStore(folder / "store")
-    problems = produce(experiment.preparation(), store).address
-    spec = experiment.fine_tuning(list(experiment.cells())[-1], problems)
+    problems = produce(experiment.prepare_spec(), store).address
+    spec = experiment.train_spec(list(experiment.cells())[-1], problems)
     home = FolderHome(path=str(folder / "store"))
     order = Order(spec=spec, store=home, runtime=Runtime(threads=1, device="cpu"))
     path = folder / "order.json"

@@ -13,12 +13,12 @@ from effreason.specs import EvaluateSpec
 
 SWEEP = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
 KEY = next(SWEEP.cells())
-PREPARATION = SWEEP.preparation()
-TRAINING = SWEEP.fine_tuning(KEY, PREPARATION.address)
+PREPARATION = SWEEP.prepare_spec()
+TRAINING = SWEEP.train_spec(KEY, PREPARATION.address)
 
 
 def measuring_by(engine: Engine) -> EvaluateSpec:
-    spec = SWEEP.measurement(KEY.model, None, PREPARATION.address)
+    spec = SWEEP.evaluate_spec(KEY.model, None, PREPARATION.address)
     return spec.model_copy(update={"protocol": SWEEP.evaluation.model_copy(update={"engine": engine})})
 
 
@@ -36,7 +36,7 @@ def test_one_setting_says_where_steps_run_and_changes_no_fingerprint(tmp_path, s
     (tmp_path / "small.toml").write_text(text)
     experiment = load(str(tmp_path / "small.toml"))
     assert experiment.runtime.engine == meant
-    assert experiment.fine_tuning(next(experiment.cells()), PREPARATION.address).fingerprint == TRAINING.fingerprint
+    assert experiment.train_spec(next(experiment.cells()), PREPARATION.address).fingerprint == TRAINING.fingerprint
 
 
 def test_an_engine_that_is_none_is_refused_with_those_there_are(tmp_path):

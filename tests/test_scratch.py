@@ -60,7 +60,7 @@ def work(tmp_path: Path) -> Work:
     experiment = Experiment(
         name="small", models=(BuiltInModel(),), alphas=(0.2,), store=FolderHome(path=str(tmp_path / "store"))
     )
-    order = Order(spec=experiment.preparation(), store=experiment.store)
+    order = Order(spec=experiment.prepare_spec(), store=experiment.store)
     return Work("prepare", order, experiment.name, "")
 
 

@@ -31,7 +31,7 @@ sys.exit(3)
 
 @pytest.fixture
 def work(tmp_path: Path) -> Work:
-    order = Order(spec=EXPERIMENT.preparation(), store=FolderHome(path=str(tmp_path)))
+    order = Order(spec=EXPERIMENT.prepare_spec(), store=FolderHome(path=str(tmp_path)))
     return Work("prepare", order, "small", "run")
 
 

@@ -29,12 +29,12 @@ def experiment(*suites: object, **changes: object) -> Experiment:
 
 
 def addresses(asked: Experiment) -> dict[str, str]:
-    problems = asked.preparation().address
+    problems = asked.prepare_spec().address
     key = next(asked.cells())
     return {
         "prepare": problems,
-        "train": asked.fine_tuning(key, problems).address,
-        "evaluate": asked.measurement(MODEL, None, problems).address,
+        "train": asked.train_spec(key, problems).address,
+        "evaluate": asked.evaluate_spec(MODEL, None, problems).address,
     }
 
 
@@ -131,7 +131,7 @@ OVERRIDES = st.fixed_dictionaries(
 @given(OVERRIDES)
 def test_a_suite_is_asked_as_it_says_and_in_all_else_as_the_others(overrides):
     asked = experiment("gsm8k", {"name": "hard", "source": {"kind": "math500"}, **overrides})
-    spec = asked.measurement(MODEL, None, asked.preparation().address)
+    spec = asked.evaluate_spec(MODEL, None, asked.prepare_spec().address)
     own = spec.asking("hard")
     assert own.prompt == overrides.get("prompt", asked.data.prompt)
     for name in ("samples", "temperature", "top_p", "max_tokens", "pass_at", "budgets", "seed"):
@@ -185,7 +185,7 @@ def test_what_is_no_protocol_is_refused_with_the_name_of_the_suite(overrides, sa
 )
 def test_the_report_knows_which_suites_are_of_another_kind_than_the_training(source, suites, outside):
     asked = experiment(*suites, source=source)
-    assert asked.summary((CELL,), asked.preparation().address).out_of_distribution == outside
+    assert asked.report_spec((CELL,), asked.prepare_spec().address).out_of_distribution == outside
 
 
 KEY = next(experiment("gsm8k").cells())

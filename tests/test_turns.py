@@ -26,9 +26,9 @@ from tasks.running.turns import Turns
 
 SWEEP = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
 KEY = next(SWEEP.cells())
-ADDRESS = SWEEP.preparation().address
-TRAINING = SWEEP.fine_tuning(KEY, ADDRESS)
-MEASUREMENT = SWEEP.measurement(KEY.model, None, ADDRESS)
+ADDRESS = SWEEP.prepare_spec().address
+TRAINING = SWEEP.train_spec(KEY, ADDRESS)
+MEASUREMENT = SWEEP.evaluate_spec(KEY.model, None, ADDRESS)
 CELL = SWEEP.cell(KEY, TRAINING.address, MEASUREMENT.address, MEASUREMENT.address)
 ROOT = Path(__file__).parent.parent
 FLOW_RUN = Path(__file__).with_name("fake_flow_run.py")
@@ -93,7 +93,7 @@ def test_a_step_that_loads_no_model_waits_for_no_gpu_and_sees_none(taken):
     turns = Turns(Resources())
     for number in range(4):
         taken.enter_context(turns.take(str(number), TRAINING))
-    for spec in (SWEEP.preparation(), SWEEP.summary((CELL,), ADDRESS)):
+    for spec in (SWEEP.prepare_spec(), SWEEP.report_spec((CELL,), ADDRESS)):
         share = taken.enter_context(turns.take("light", spec))
         assert (share.devices, share.environment) == ((), {"CUDA_VISIBLE_DEVICES": ""})
 

@@ -28,11 +28,11 @@ def named_policies(text: str, store: "Store") -> "list[Manifest]":
     reference, _, narrowing = text.partition(":")
     experiment = prepared(reference)
     wanted = _wanted(narrowing)
-    problems = experiment.preparation().address
+    problems = experiment.prepare_spec().address
     keys = [key for key in experiment.cells() if _fits(key, wanted)]
     if not keys:
         raise UserError(f"{reference} has no cell with {narrowing}.", "`effreason plan` lists its alphas and seeds.")
-    found = [store.find(experiment.fine_tuning(key, problems).address) for key in keys]
+    found = [store.find(experiment.train_spec(key, problems).address) for key in keys]
     if policies := [manifest for manifest in found if manifest is not None]:
         return policies
     raise UserError(f"The store has no policy of {text}.", "Run the experiment, or give its store with --store.")

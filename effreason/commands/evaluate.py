@@ -94,7 +94,7 @@ def _asked(options: argparse.Namespace, store: "Store") -> "EvaluateSpec":
         seed=experiment.data.seed,
     )
     problems = produce(preparation, store, tell=_tell)
-    return experiment.measurement(experiment.models[0], measured.policy, problems.address)
+    return experiment.evaluate_spec(experiment.models[0], measured.policy, problems.address)
 
 
 def _prompt(template: str) -> "Prompt":

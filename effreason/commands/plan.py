@@ -146,7 +146,7 @@ def _what_to_change(subject: str, step: "PlannedStep", experiment: "Experiment",
     assert memory is not None  # noqa: S101  the caller compared it
     yield f"\n{subject} needs {_gib(memory.peak)}. What to change, the gentlest first:"
     if isinstance(step.spec, TrainSpec) and known is not None:
-        asked = sampling_of(step.spec, Setting.of(experiment.preparation(), experiment.runtime))
+        asked = sampling_of(step.spec, Setting.of(experiment.prepare_spec(), experiment.runtime))
         for remedy in remedies(known, step.spec.training, asked, device, experiment.runtime):
             yield f"  {remedy.change}: {_gib(remedy.memory)}{', fits' if remedy.fits else ''}"
     larger = [gpu.name for gpu in GPUS.values() if gpu.memory >= memory.peak]

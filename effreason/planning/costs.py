@@ -74,7 +74,7 @@ class PlannedStep:
 def plan(experiment: Experiment, find: Find, device: Device) -> list[PlannedStep]:
     """Return every step, done or to do, with its estimated cost."""
     measured: dict[str, float] = {}
-    setting = Setting.of(experiment.preparation(), experiment.runtime)
+    setting = Setting.of(experiment.prepare_spec(), experiment.runtime)
     planned = []
     for label, spec in steps(experiment):
         found = find(spec.address)

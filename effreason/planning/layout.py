@@ -18,25 +18,25 @@ class Node(NamedTuple):
 
 def steps(experiment: Experiment) -> Iterator[Node]:
     """Yield every step of the sweep in an order in which each comes after what it builds on."""
-    preparation = experiment.preparation()
+    preparation = experiment.prepare_spec()
     yield Node("prepare", preparation)
     cells: list[Cell] = []
     for model in experiment.models:
-        baseline = experiment.measurement(model, None, preparation.address)
+        baseline = experiment.evaluate_spec(model, None, preparation.address)
         yield Node(f"evaluate {model.name}", baseline)
         if model in experiment.concise_models():
-            concise = experiment.concise_measurement(model, preparation.address)
+            concise = experiment.concise_evaluate_spec(model, preparation.address)
             yield Node(f"evaluate {model.name} concise", concise)
         for key in experiment.cells_of(model):
             cell, nodes = _cell(experiment, key, preparation.address, baseline.address)
             cells.append(cell)
             yield from nodes
-    yield Node("report", experiment.summary(tuple(cells), preparation.address))
+    yield Node("report", experiment.report_spec(tuple(cells), preparation.address))
 
 
 def _cell(experiment: Experiment, key: CellKey, problems: Address, baseline: Address) -> tuple[Cell, list[Node]]:
-    training = experiment.fine_tuning(key, problems)
-    after = experiment.measurement(key.model, training.address, problems)
+    training = experiment.train_spec(key, problems)
+    after = experiment.evaluate_spec(key.model, training.address, problems)
     cell = experiment.cell(key, training.address, baseline, after.address)
     return cell, [Node(f"train {key.label}", training), Node(f"evaluate {key.label}", after)]
 

@@ -49,11 +49,11 @@ def candidate_of(experiment: Experiment) -> CellKey:
 def champion_before(store: Store, experiment: Experiment) -> Entry | None:
     """What made that champion with which the candidate is compared; `experiment` is one `at_night`, and pinned."""
     assert experiment.night  # noqa: S101  so it says itself
-    training = experiment.fine_tuning(candidate_of(experiment), experiment.preparation().address)
+    training = experiment.train_spec(candidate_of(experiment), experiment.prepare_spec().address)
     return Champion(store, experiment.name).before(experiment.night, training.address)
 
 
-def before_the_gate(
+def gate_spec(
     experiment: Experiment, candidate: Contender, champion: Contender, base: Contender, past: tuple[Address, ...]
 ) -> GateSpec:
     """The spec of the night's gate; `experiment` is one `at_night`."""
