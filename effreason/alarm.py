@@ -2,8 +2,8 @@
 
 A length penalty is paid in accuracy when a policy finds that short wrong answers cost less than long right ones bring.
 The rule compares two windows of steps side by side: the newest and the one before it. It speaks when the reward has
-risen and the accuracy has fallen, each by more than `SIGNS` standard errors of the difference of the two means, so that
-the noise of small batches stays silent. While alpha changes, rewards are not comparable and the rule is silent.
+risen and the accuracy has fallen, each by more than `THRESHOLD_STANDARD_ERRORS` of the difference of the two means,
+so that the noise of small batches stays silent. While alpha changes, rewards are not comparable and the rule is silent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from typing import NamedTuple
 WINDOW = 10
 """Training steps on each side of the comparison."""
 
-SIGNS = 2.0
+THRESHOLD_STANDARD_ERRORS = 2.0
 """Standard errors that count as a move. Chance alone moves both this far, in opposite directions, about once in
 2,000 comparisons."""
 
@@ -36,7 +36,10 @@ def alarm(steps: Sequence[Mapping[str, float | None]], window: int = WINDOW) -> 
         before, after = steps[end - 2 * window : end - window], steps[end - window : end]
         if len({step["alpha"] for step in (*before, *after)}) > 1:
             continue
-        if _moved(before, after, "reward") > SIGNS and _moved(before, after, "accuracy") < -SIGNS:
+        if (
+            _moved(before, after, "reward") > THRESHOLD_STANDARD_ERRORS
+            and _moved(before, after, "accuracy") < -THRESHOLD_STANDARD_ERRORS
+        ):
             return Alarm(int(after[-1]["step"] or 0), _sentence(before, after))
     return None
 

@@ -13,7 +13,7 @@ from effreason.evaluation.intervals import (
     proportion,
     proportion_of_rates,
     reduction,
-    student,
+    t_quantile,
 )
 
 SAMPLES = 4
@@ -147,11 +147,11 @@ def test_halls_transformation_takes_the_limits_of_a_skewed_mean_to_those_of_stud
     ("freedom", "quantile"), [(1, 12.70620), (2, 4.302653), (4, 2.776445), (29, 2.045230), (100, 1.983972)]
 )
 def test_student_has_the_quantiles_of_the_tables(freedom, quantile):
-    assert student(freedom) == pytest.approx(quantile, rel=1e-5)
+    assert t_quantile(freedom) == pytest.approx(quantile, rel=1e-5)
 
 
 def test_student_with_confidence_090_has_the_one_sided_quantile_of_095():
-    assert student(29, 0.90) == pytest.approx(1.699127, rel=1e-5)
+    assert t_quantile(29, 0.90) == pytest.approx(1.699127, rel=1e-5)
 
 
 rights = st.lists(st.lists(st.integers(0, 1), max_size=5), min_size=0, max_size=20)

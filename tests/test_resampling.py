@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from effreason.evaluation import resampling
-from effreason.evaluation.intervals import proportion_of_rates, student
+from effreason.evaluation.intervals import proportion_of_rates, t_quantile
 from effreason.evaluation.resampling import Sample, Weighed, resampled
 
 SAMPLES = 8
@@ -37,7 +37,7 @@ def test_a_mean_of_tokens_has_the_limits_of_students_t(problems, monkeypatch):
     monkeypatch.setattr(resampling, "DRAWS", 20_000)
     tokens = np.random.default_rng(0).normal(500, 40, problems)
     low, centre, high = resampled(Sample({"tokens": tokens}, {}, {}, 1), lambda of: of.mean(of["tokens"]))
-    half = student(problems - 1) * tokens.std(ddof=1) / problems**0.5
+    half = t_quantile(problems - 1) * tokens.std(ddof=1) / problems**0.5
     assert centre == pytest.approx(tokens.mean(), abs=1e-9)
     assert (centre - low, high - centre) == pytest.approx((half, half), rel=0.08)
     assert (high - low) / 2 == pytest.approx(half, rel=0.03)

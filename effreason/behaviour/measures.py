@@ -19,7 +19,7 @@ from effreason.behaviour.counting import Counts
 from effreason.behaviour.kinds import KINDS, Kind
 from effreason.evaluation.by_problem import ByProblem, Mask, common
 from effreason.evaluation.completions import Judged
-from effreason.evaluation.intervals import ROUNDING_VARIANCE, Column, mean, proportion, student
+from effreason.evaluation.intervals import ROUNDING_VARIANCE, Column, mean, proportion, t_quantile
 from effreason.frozen import Frozen
 
 PER_TOKENS = 1000
@@ -136,5 +136,5 @@ def _limits(estimate: _Estimate | None) -> Interval | None:
         return None
     problems = len(estimate.pulls)
     error = sqrt((float(estimate.pulls.var(ddof=1)) + estimate.rounding) / problems)
-    half = student(problems - 1) * error
+    half = t_quantile(problems - 1) * error
     return Interval(estimate.centre - half, estimate.centre, estimate.centre + half)

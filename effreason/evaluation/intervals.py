@@ -37,7 +37,7 @@ Column = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 """The confidence of two-sided intervals."""
-IMAGINED = 0.05
+PSEUDO_PROBLEMS = 0.05
 """The number of problems that are all correct, and likewise all wrong, that are added where a spread is estimated."""
 BEYOND_WILSON = 0.25
 """The fraction of the way from Wilson's limits to Agresti and Coull's by which a proportion's limits are moved."""
@@ -82,7 +82,7 @@ def mean(per_problem: PerProblem, confidence: float = CONFIDENCE) -> Interval | 
     centre = float((means * sizes).sum() / sizes.sum())
     values = centre + (means - centre) * sizes / sizes.mean()
     error = sqrt((float(values.var(ddof=1)) + ROUNDING_VARIANCE) / len(values))
-    below, above = _hall(values, student(len(values) - 1, confidence), ROUNDING_VARIANCE)
+    below, above = _hall(values, t_quantile(len(values) - 1, confidence), ROUNDING_VARIANCE)
     return Interval(min(max(0.0, centre - above * error), centre), centre, centre - below * error)
 
 
@@ -117,7 +117,7 @@ def reduction(before: PerProblem, after: PerProblem, confidence: float = CONFIDE
     old, new = _rates_and_sizes(before)[0], _rates_and_sizes(after)[0]
     if len(old) < 2 or old.mean() <= 0:
         return None
-    t, apart = student(len(old) - 1, confidence), _Apart(old, new)
+    t, apart = t_quantile(len(old) - 1, confidence), _Apart(old, new)
     centre = float(new.mean() / old.mean())
     limits = [apart.ratios(t, centre, skewed) for skewed in (False, True)]
     if None in limits:
@@ -140,12 +140,12 @@ def reduction_by_problem(before: PerProblem, after: PerProblem, confidence: floa
     values = 1 - new / old
     rounding = ROUNDING_VARIANCE * float(((1 + (new / old) ** 2) / old**2).mean())
     centre, error = float(values.mean()), sqrt((float(values.var(ddof=1)) + rounding) / len(values))
-    below, above = _hall(values, student(len(values) - 1, confidence), rounding)
+    below, above = _hall(values, t_quantile(len(values) - 1, confidence), rounding)
     return Interval(centre - above * error, centre, min(1.0, centre - below * error))
 
 
 @cache
-def student(freedom: int, confidence: float = CONFIDENCE) -> float:
+def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
     """Return the two-sided quantile of Student's t with `freedom` degrees of freedom, to within 1e-5 of its value.
 
     Where t = sqrt(ν) tan θ, the density of θ is proportional to cos(θ)^(ν - 1), which is added up on a grid.
@@ -183,9 +183,9 @@ def _both_known(before: PerProblem, after: PerProblem) -> tuple[list[ArrayLike],
 
 
 def _design_effect(rates: Column, draws: float) -> float:
-    problems = len(rates) + 2 * IMAGINED
-    centre = (float(rates.sum()) + IMAGINED) / problems
-    squares = float(np.square(rates - centre).sum()) + IMAGINED * ((1 - centre) ** 2 + centre**2)
+    problems = len(rates) + 2 * PSEUDO_PROBLEMS
+    centre = (float(rates.sum()) + PSEUDO_PROBLEMS) / problems
+    squares = float(np.square(rates - centre).sum()) + PSEUDO_PROBLEMS * ((1 - centre) ** 2 + centre**2)
     effect = draws * squares / (problems - 1) / (centre * (1 - centre))
     return min(max(effect, 1.0), max(draws, 1.0))
 
@@ -193,10 +193,10 @@ def _design_effect(rates: Column, draws: float) -> float:
 def _correlation(old: Column, new: Column) -> float:
     """Return the correlation of two models' per-problem rates, shrunk below 1 so that equal columns leave some
     doubt."""
-    problems = len(old) + 2 * IMAGINED
-    x, y = (float(old.sum()) + IMAGINED) / problems, (float(new.sum()) + IMAGINED) / problems
-    together = float((old * new).sum()) + IMAGINED / 2 - problems * x * y
-    each = [float(np.square(column).sum()) + IMAGINED - problems * m * m for column, m in ((old, x), (new, y))]
+    problems = len(old) + 2 * PSEUDO_PROBLEMS
+    x, y = (float(old.sum()) + PSEUDO_PROBLEMS) / problems, (float(new.sum()) + PSEUDO_PROBLEMS) / problems
+    together = float((old * new).sum()) + PSEUDO_PROBLEMS / 2 - problems * x * y
+    each = [float(np.square(column).sum()) + PSEUDO_PROBLEMS - problems * m * m for column, m in ((old, x), (new, y))]
     return together / sqrt(each[0] * each[1])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from effreason.artifacts import Interval
 from effreason.evaluation.by_problem import ByProblem, common, pooled
 from effreason.evaluation.completions import Judged
-from effreason.evaluation.intervals import Column, reduction_by_problem, student
+from effreason.evaluation.intervals import Column, reduction_by_problem, t_quantile
 from effreason.evaluation.measures import Change, change, pooled_change
 from effreason.evaluation.scores import solve_rates
 
@@ -103,7 +103,7 @@ def _widened(over_problems: Interval | None, seeds: Sequence[Interval | None], l
     centres = [seed.centre for seed in seeds if seed]
     if over_problems is None or len(centres) < len(seeds):
         return None
-    half = student(len(centres) - 1) * float(np.std(centres, ddof=1)) / sqrt(len(centres))
+    half = t_quantile(len(centres) - 1) * float(np.std(centres, ddof=1)) / sqrt(len(centres))
     low, centre, high = over_problems
     return Interval(
         max(lowest, centre - sqrt((centre - low) ** 2 + half**2)),

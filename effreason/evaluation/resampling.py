@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effreason.artifacts import Interval
-from effreason.evaluation.intervals import CONFIDENCE, Column, student
+from effreason.evaluation.intervals import CONFIDENCE, Column, t_quantile
 
 DRAWS = 2000
 
@@ -114,4 +114,4 @@ def _tail(problems: int, confidence: float) -> float:
     over n² - n.
     """
     wider = sqrt((problems + 1) / (problems - 1))
-    return NormalDist().cdf(-wider * student(problems - 1, confidence))
+    return NormalDist().cdf(-wider * t_quantile(problems - 1, confidence))

@@ -20,7 +20,7 @@ import numpy as np
 
 from effreason.artifacts import Interval, Provenance
 from effreason.cost import gpus_had, seconds_of
-from effreason.evaluation.intervals import student
+from effreason.evaluation.intervals import t_quantile
 from effreason.experiment import Experiment, Resources
 from effreason.planning.costs import Find, PlannedStep, Setting, cost_of, tokens_measured
 from effreason.planning.devices import Device
@@ -67,7 +67,7 @@ class Calibration:
         """The 95% interval of `centre`; None for a single step."""
         if self.spread is None:
             return None
-        half = student(len(self.ratios) - 1) * self.spread / math.sqrt(len(self.ratios))
+        half = t_quantile(len(self.ratios) - 1) * self.spread / math.sqrt(len(self.ratios))
         return Interval(self.centre * math.exp(-half), self.centre, self.centre * math.exp(half))
 
     def seconds(self, estimate: float) -> Interval | None:
@@ -75,7 +75,7 @@ class Calibration:
         if self.spread is None:
             return None
         number = len(self.ratios)
-        half = student(number - 1) * self.spread * math.sqrt(1 + 1 / number)
+        half = t_quantile(number - 1) * self.spread * math.sqrt(1 + 1 / number)
         centre = estimate * self.centre
         return Interval(centre * math.exp(-half), centre, centre * math.exp(half))
 

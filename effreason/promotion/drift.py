@@ -20,7 +20,7 @@ import numpy as np
 
 from effreason.artifacts import Decision, Interval, Measured
 from effreason.choices import Name
-from effreason.evaluation.intervals import CONFIDENCE, student
+from effreason.evaluation.intervals import CONFIDENCE, t_quantile
 from effreason.frozen import Frozen
 
 FEWEST_NIGHTS = 5
@@ -59,7 +59,7 @@ def expected(earlier: Sequence[float], error: float, confidence: float) -> Inter
     values = np.asarray(earlier, dtype=np.float64)
     spread = max(float(values.std(ddof=1)), error)
     centre = float(values.mean())
-    half = student(len(values) - 1, confidence) * spread * sqrt(1 + 1 / len(values))
+    half = t_quantile(len(values) - 1, confidence) * spread * sqrt(1 + 1 / len(values))
     return Interval(centre - half, centre, centre + half)
 
 
@@ -90,4 +90,4 @@ def _figures(tonight: Measured, past: Sequence[Decision], confidence: float) -> 
 
 
 def _error(interval: Interval) -> float:
-    return (interval.high - interval.low) / 2 / student(10_000, CONFIDENCE)
+    return (interval.high - interval.low) / 2 / t_quantile(10_000, CONFIDENCE)
