@@ -42,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
         ) from error
     signal.signal(signal.SIGTERM, _end)
     with server:
-        print(f"http://127.0.0.1:{server.server_port}   ({options.store}; press Ctrl-C to stop)", flush=True)
         try:
+            print(f"http://127.0.0.1:{server.server_port}   ({options.store}; press Ctrl-C to stop)", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             return 0
