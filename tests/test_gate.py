@@ -109,6 +109,15 @@ def test_a_loss_that_so_few_problems_may_hide_is_none_that_is_ruled_out(problems
     )
 
 
+@pytest.mark.parametrize("margins", [(0.05, 0.01), (0.01, 0.05)])
+def test_before_the_first_promotion_the_narrower_margin_holds(margins):
+    """The base model is then the champion, and both conditions are about it."""
+    gate = Gate(max_accuracy_loss=margins[0], max_total_loss=margins[1])
+    spec = FIRST_NIGHT.model_copy(update={"gate": gate})
+    (only,) = checks(spec, Models(*({SUITE: answers(seed, 0.95, 90)} for seed in (1, 2, 2))))
+    assert only.max_accuracy_loss == 0.01
+
+
 def test_small_losses_night_by_night_do_not_add_up():
     """The candidate is as good as a champion that has lost five points on the base model by and by."""
     found = judged(answers(1, 0.90, 50), answers(2, 0.90, 60), answers(3, 0.95, 90))
