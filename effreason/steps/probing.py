@@ -85,10 +85,14 @@ def probe(
             continue
         prober = _Prober(model, spec, setting)
         plan = prober.plan(list(pairs))
-        written_down = [(one, each, prober.asking(one, each)) for one in plan.chosen for each in prober.probes(one)]
-        put = [(one, each, asking) for one, each, asking in written_down if asking.limits.max_tokens > 0]
+        put = [
+            (one, each, asking)
+            for one in plan.chosen
+            for each in prober.probes(one)
+            if (asking := prober.asking(one, each)).limits.max_tokens > 0
+        ]
         probes = [(one, each) for one, each, _ in put]
-        replies = [group[0] for group in answers(model.generator, [asking for _, _, asking in put], bench)]
+        replies = [group[0] for group in answers(model.generator, [asking for *_, asking in put], bench)]
         tokens += sum(reply.tokens for reply in replies)
         rows_of_suite = list(_read(probes, replies, prober))
         suites[suite] = measure(rows_of_suite, plan.unanswered, plan.missing)
