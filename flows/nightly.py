@@ -66,8 +66,9 @@ def nightly(experiment: AskedExperiment) -> Decision:
     candidate = measure.submit(experiment, key.label, key.model, tuned, problems)  # type: ignore[call-overload]
 
     afforded({key: tuned}, [base, standing])
-    before_it = gate.with_options(retries=retries)
-    decision: Decision = before_it(experiment, (tuned, candidate), (champion.policy, standing), base)  # type: ignore[call-overload]
+    decision: Decision = gate.with_options(retries=retries)(  # type: ignore[call-overload]
+        experiment, candidate=(tuned, candidate), champion=(champion.policy, standing), base=base
+    )
     show(experiment, decision)
     if decision.promotes:
         promote(experiment, decision, champion.entry)

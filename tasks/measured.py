@@ -9,10 +9,10 @@ from prefect.cache_policies import NO_CACHE
 
 from effreason.artifacts import Evaluation, Policy
 from effreason.choices import Model
-from effreason.commands.measured import count, percent
 from effreason.commands.models import named_model
 from effreason.commands.stores import sealed
 from effreason.experiment import Experiment
+from effreason.figures import count, percent
 from effreason.store import open_store
 from tasks.display.page import artifact_browser, key_of
 
@@ -53,8 +53,8 @@ def _rows(measured: Evaluation, browser: str | None) -> Iterator[dict[str, str]]
         yield {
             "suite": suite,
             "problems": f"{measures.problems} × {measures.samples}",
-            "accuracy": percent(measures.accuracy),
-            "tokens": count(measures.tokens),
-            "truncated": percent(measures.truncated),
+            "accuracy": str(percent(measures.accuracy)),
+            "tokens": str(count(measures.tokens)),
+            "truncated": str(percent(measures.truncated)),
             **link,
         }

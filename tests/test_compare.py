@@ -12,7 +12,7 @@ from effreason.cli import main
 from effreason.specs import ReportSpec
 from effreason.store.folder import FolderStore
 
-CHANGE = r"accuracy [+-][\d.]+ points \[[+-][\d.]+, [+-][\d.]+\], tokens [+-][\d.]+% \[[+-][\d.]+, [+-][\d.]+\]"
+CHANGE = r"accuracy change in points [+−][\d.]+ \[[+−][\d.]+, [+−][\d.]+\], token reduction [\d.]+% \[[\d.]+, [\d.]+\]"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_two_policies_are_compared_under_their_names(sealed, place, capsys):
     assert cell.policy is None and cell.names == ("reasoner alpha=0.1 s0", "reasoner alpha=0.4 s0")
     assert (cell.baseline, cell.after) == (one.after, other.after)
     told = json.loads((page.parent / "report.json").read_text())["cells"][0]["change"]["token_reduction"]
-    assert f"tokens {-100 * told['centre']:+.1f}%" in printed
+    assert f"token reduction {100 * told['centre']:.1f}%" in printed
 
 
 def test_the_same_two_are_compared_once_and_printed_twice(sealed, place, capsys):

@@ -90,7 +90,7 @@ def test_a_measured_cell_has_its_figures_with_intervals_how_long_it_took_and_lin
     assert row(board, "reasoner alpha=0.4 s0")[0] == "waiting"
     board.ended(MEASURE, manifest(MEASURE, 15))
     state, step, accuracy, tokens, took, links = row(board, "reasoner alpha=0.4 s0", BROWSER)
-    assert (state, step, accuracy, tokens, took) == ("done", "", "93.0% [91.0, 95.0]", "61 [58, 64]", "1:05")
+    assert (state, step, accuracy, tokens, took) == ("done", "", "93.0% [91.0, 95.0]", "61.0 [58.0, 64.0]", "1:05")
     assert f"[train]({BROWSER}/{SPECS[TRAIN].address}/)" in links
     assert f"[evaluate]({BROWSER}/{SPECS[MEASURE].address}/)" in links
 

@@ -79,7 +79,7 @@ def test_as_right_and_shorter_passes():
 
 def test_shorter_and_less_right_is_refused_for_accuracy():
     (why,) = refusals(answers(1, 0.85, 30), answers(2, 0.95, 90))
-    assert why.startswith("loses more than 2.0 points of accuracy against the champion (-")
+    assert why.startswith("loses more than 2.0 points of accuracy against the champion (−")
 
 
 def test_as_right_and_as_long_is_refused_for_tokens():

@@ -21,7 +21,8 @@ def test_the_largest_saving_within_the_limit_is_recommended():
     chosen = recommend({0.1: made(0.002, 0.3), 0.2: made(-0.004, 0.51), 0.4: made(-0.03, 0.8)}, SELECTION)
     assert chosen.alpha == 0.2
     told = (
-        "alpha 0.2 saves 51% [48, 54] of the tokens and loses at most 0.4 points of accuracy (95%, jointly over the 3 "
+        "alpha 0.2 saves 51.0% [48.0, 54.0] of the tokens and loses at most 0.4 points of accuracy "
+        "(95%, jointly over the 3 "
     )
     assert told in chosen.reason
 

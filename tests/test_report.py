@@ -24,11 +24,11 @@ from effreason.choices import BuiltInModel, KlInLoss, Ppo
 from effreason.errors import StepFailure
 from effreason.evaluation.completions import Judged
 from effreason.experiment import Experiment
+from effreason.figures import UNKNOWN, count, percent, points
 from effreason.records import Problem
 from effreason.report.axes import fitted
 from effreason.report.budgets import accuracy_within, budgets_up_to, cut_short
 from effreason.report.curves import Curve, read_curve, smoothed, thinned
-from effreason.report.figures import UNKNOWN, count, percent, points
 from effreason.report.frontier import NARROW, WIDE, frontier, unbeaten
 from effreason.report.method import _left_out
 from effreason.report.points import Point, published_points
@@ -358,7 +358,7 @@ def test_limits_that_differ_are_shown_different(low, width, share):
 
 def test_no_interval_says_why():
     assert percent(None) == points(None) == count(None) == UNKNOWN
-    assert str(UNKNOWN) == "– too little data"
+    assert str(UNKNOWN) == "too little data"
 
 
 @settings(deadline=None)

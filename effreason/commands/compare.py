@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from effreason.commands.comparable import in_other_words, refuse_different
 from effreason.commands.stores import abbreviates, existing_store, label, sealed, store_arguments, subject_of
 from effreason.commands.typed import entries_of
 
 if TYPE_CHECKING:
-    from effreason.artifacts import Manifest
+    from effreason.artifacts import Interval, Manifest
     from effreason.specs import Address, Cell, EvaluateSpec
     from effreason.store import Store
 
@@ -168,17 +168,17 @@ def _laid_out(store: "Store", report: "Manifest", fetched: Path, wanted: Path | 
 
 def _changes(folder: Path) -> list[str]:
     """One line a suite, from the report's own figures."""
+    from effreason.figures import percent, points
+
     told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return [
-        f"{cell['suite']}: accuracy {_signed(cell['change']['accuracy'], ' points', 100)}, "
-        f"tokens {_signed(cell['change']['token_reduction'], '%', -100)}"
+        f"{cell['suite']}: accuracy change in points {points(_limits(cell['change']['accuracy']))}, "
+        f"token reduction {percent(_limits(cell['change']['token_reduction']))}"
         for cell in told["cells"]
     ]
 
 
-def _signed(limits: dict[str, Any] | None, unit: str, scale: float) -> str:
-    """Such as `-1.2 points [-2.9, +0.4]`, a 95% interval in brackets."""
-    if limits is None:
-        return "unknown (too little data)"
-    low, high = sorted((scale * limits["low"], scale * limits["high"]))
-    return f"{scale * limits['centre']:+.1f}{unit} [{low:+.1f}, {high:+.1f}]"
+def _limits(told: dict[str, float] | None) -> "Interval | None":
+    from effreason.artifacts import Interval
+
+    return Interval(**told) if told else None

@@ -1,10 +1,9 @@
 """An evaluation as a few lines of text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from effreason.artifacts import Evaluation, Interval, Measures
-
-UNKNOWN = "too little data"
+from effreason.artifacts import Evaluation, Measures
+from effreason.figures import count, percent
 
 
 def table(evaluation: Evaluation) -> list[str]:
@@ -24,9 +23,9 @@ def _row(suite: str, measures: Measures) -> list[str]:
     return [
         suite,
         f"{measures.problems} × {measures.samples}",
-        percent(measures.accuracy),
-        count(measures.tokens),
-        percent(measures.truncated),
+        str(percent(measures.accuracy)),
+        str(count(measures.tokens)),
+        str(percent(measures.truncated)),
         passed,
     ]
 
@@ -38,19 +37,3 @@ def _notes(evaluation: Evaluation) -> Iterator[str]:
             yield f"{suite}: {count(measures.thinking_tokens)} thinking tokens, {answering} answer tokens"
         if measures.unjudged:
             yield f"{suite}: {measures.unjudged} completions could not be judged and are excluded from every rate"
-
-
-def percent(interval: Interval | None) -> str:
-    """Such as `71.2% [66.0, 76.1]`."""
-    return _written(interval, lambda rate: f"{100 * rate:.1f}", "%")
-
-
-def count(interval: Interval | None) -> str:
-    """Such as `312 [298, 327]`."""
-    return _written(interval, lambda number: f"{number:.0f}", "")
-
-
-def _written(interval: Interval | None, figure: Callable[[float], str], unit: str) -> str:
-    if interval is None:
-        return UNKNOWN
-    return f"{figure(interval.centre)}{unit} [{figure(interval.low)}, {figure(interval.high)}]"

@@ -16,6 +16,7 @@ from effreason.artifacts import Interval
 from effreason.evaluation.completions import Judged
 from effreason.evaluation.intervals import CONFIDENCE
 from effreason.evaluation.measures import Change, pooled_change
+from effreason.figures import percent
 from effreason.specs import Selection
 
 
@@ -108,12 +109,11 @@ def _why_none(candidates: Sequence[_Candidate], selection: Selection) -> str:
 
 
 def _figures(each: _Candidate, selection: Selection, tried: int) -> str:
-    low, saved, high = (100 * limit for limit in each.token_reduction)
     worst = each.accuracy.low
     accuracy = f"loses at most {_points(-worst)}" if worst < 0 else f"gains at least {_points(worst)}"
     jointly = f", jointly over the {tried} alphas" if tried > 1 else ""
     return (
-        f"alpha {each.alpha:g} saves {saved:.0f}% [{low:.0f}, {high:.0f}] of the tokens and {accuracy} of accuracy "
+        f"alpha {each.alpha:g} saves {percent(each.token_reduction)} of the tokens and {accuracy} of accuracy "
         f"({100 * selection.confidence:g}%{jointly})"
     )
 

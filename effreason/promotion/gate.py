@@ -24,6 +24,7 @@ from effreason.evaluation.by_problem import ByProblem
 from effreason.evaluation.completions import Judged
 from effreason.evaluation.measures import pooled_change
 from effreason.evaluation.scores import judged_problems
+from effreason.figures import percent, points
 from effreason.specs import GateSpec
 
 FEWEST_PROBLEMS = 30
@@ -94,7 +95,7 @@ def _refusal(told: Check, confidence: float) -> str | None:
         surely = "loses" if told.accuracy.high < -told.max_accuracy_loss else "may lose"
         return (
             f"{surely} more than {100 * told.max_accuracy_loss:.1f} points of accuracy against {other} "
-            f"({points(told.accuracy)})"
+            f"({points(told.accuracy)} points)"
         )
     if told.accuracy.low < 0 and told.problems < (fewest := fewest_problems(told.max_accuracy_loss, confidence)):
         return _too_little(told, fewest)
@@ -111,21 +112,9 @@ def _merit(told: Check) -> str:
     assert told.accuracy and told.token_ratio  # noqa: S101  it would have been refused
     kept = (
         f"on {told.suite} ({told.problems} problems) it loses at most {100 * told.max_accuracy_loss:.1f} points of "
-        f"accuracy against {_NAMES[told.against]} ({points(told.accuracy)})"
+        f"accuracy against {_NAMES[told.against]} ({points(told.accuracy)} points)"
     )
     return f"{kept} and uses {percent(told.token_ratio)} of its tokens" if told.against == "champion" else kept
-
-
-def points(change: Interval) -> str:
-    """Such as `-0.3 points [-1.2, +0.6]`."""
-    low, centre, high = (100 * limit for limit in change)
-    return f"{centre:+.1f} points [{low:+.1f}, {high:+.1f}]"
-
-
-def percent(share: Interval) -> str:
-    """Such as `61% [58, 64]`."""
-    low, centre, high = (100 * limit for limit in share)
-    return f"{centre:.0f}% [{low:.0f}, {high:.0f}]"
 
 
 _NAMES = {"champion": "the champion", "base": "the base model"}

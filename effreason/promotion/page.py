@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from effreason.artifacts import Decision, Interval
+from effreason.figures import count, percent, points
 from effreason.promotion.drift import FEWEST_NIGHTS, Figure
-from effreason.promotion.gate import percent, points
 from effreason.specs import GateSpec
 
 
@@ -20,14 +20,13 @@ def _decision(spec: GateSpec, decision: Decision) -> Iterator[str]:
     yield ""
     yield f"Confidence limits are one-sided at {100 * spec.gate.confidence:g}% and paired by problem."
     yield ""
-    yield "| suite | compared with | problems | accuracy change | largest loss allowed | token ratio | outcome |"
+    columns = "accuracy change (points) | largest loss allowed (points) | token ratio"
+    yield f"| suite | compared with | problems | {columns} | outcome |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | --- |"
     for each in decision.checks:
-        accuracy = points(each.accuracy) if each.accuracy else "too little data"
-        tokens = percent(each.token_ratio) if each.token_ratio else "too little data"
-        limit, outcome = f"{100 * each.max_accuracy_loss:.1f} points", "refused" if each.refusal else "passed"
+        limit, outcome = f"{100 * each.max_accuracy_loss:.1f}", "refused" if each.refusal else "passed"
         compared = f"{each.suite} | {_model(each.against)} | {each.problems}"
-        yield f"| {compared} | {accuracy} | {limit} | {tokens} | {outcome} |"
+        yield f"| {compared} | {points(each.accuracy)} | {limit} | {percent(each.token_ratio)} | {outcome} |"
 
 
 def _measured(decision: Decision) -> Iterator[str]:
@@ -71,8 +70,4 @@ def _model(who: str) -> str:
 
 
 def _of(quantity: str, interval: Interval | None) -> str:
-    if interval is None:
-        return "too little data"
-    low, centre, high = (100 * limit if quantity == "accuracy" else limit for limit in interval)
-    unit = "%" if quantity == "accuracy" else ""
-    return f"{centre:.1f}{unit} [{low:.1f}, {high:.1f}]"
+    return str(percent(interval) if quantity == "accuracy" else count(interval))

@@ -7,7 +7,7 @@ from effreason import cost
 from effreason.artifacts import Manifest, Provenance
 from effreason.choices import Price
 from effreason.cost import Spent, spent_on
-from effreason.report.figures import thousands
+from effreason.figures import thousands
 from effreason.report.method import Fact
 from effreason.report.schema import CostOf
 from effreason.report.sheets import Field, Line

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from effreason.artifacts import Interval
 from effreason.evaluation.difficulty import FEWEST, Bin, ByDifficulty
-from effreason.report.figures import Figure, count, percent, points, ratio, signed
+from effreason.figures import Figure, count, percent, points, ratio, signed
 from effreason.report.results import Line as Row
 from effreason.report.results import plain_table
 from effreason.report.sheets import Field, Line, limits

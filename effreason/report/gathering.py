@@ -54,7 +54,7 @@ def read_sweep(spec: ReportSpec, read: Read, price: Price | None = None) -> Swee
     manifest, folder = read(spec.problems)
     runs = [_run(cell, read, seeds) for cell in spec.cells]
     references = [(each, read(each.evaluation, [])[0] if each.evaluation else None) for each in spec.references]
-    told = [
+    models = [
         _OneModel(
             spec=spec,
             runs=[run for run in runs if run.cell.model == model],
@@ -64,20 +64,19 @@ def read_sweep(spec: ReportSpec, read: Read, price: Price | None = None) -> Swee
         )
         for model in dict.fromkeys(cell.model for cell in spec.cells)
     ]
-    for each in told:
+    for each in models:
         each.gather()
-    findings = [each.finding() for each in told]
     return Sweep(
         spec=spec,
         problems=manifest,
         runs=runs,
         references=references,
-        rows=[row for each in told for row in each.rows],
-        besides=[beside for each in told for beside in each.besides],
-        subjects=[subject for each in told for subject in each.subjects],
-        findings=findings,
-        groups=[group for each in told for group in each.groups],
-        probed=[probed for each in told for probed in each.probed()],
+        rows=[row for each in models for row in each.rows],
+        besides=[beside for each in models for beside in each.besides],
+        subjects=[subject for each in models for subject in each.subjects],
+        findings=[each.finding for each in models],
+        groups=[group for each in models for group in each.groups],
+        probed=[probed for each in models for probed in each.probed()],
         price=price,
     )
 
@@ -96,7 +95,7 @@ def _run(cell: Cell, read: Read, seeds: int) -> Run:
 
 @dataclass
 class _OneModel:
-    """One model. `gather` fills the lists; `finding` sums them up."""
+    """One model. `gather` fills the lists and sums them up in `finding`."""
 
     spec: ReportSpec
     runs: Sequence[Run]
@@ -108,6 +107,7 @@ class _OneModel:
     besides: list[Beside] = field(default_factory=list)
     subjects: list[Subject] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    finding: Finding = field(init=False)
     _validation: dict[float, list[Judged]] = field(default_factory=dict)
     """By alpha, one a seed, without texts."""
     _savings: dict[float, list[Transcript]] = field(default_factory=dict)
@@ -137,6 +137,9 @@ class _OneModel:
                 self.add_reference(reference, manifest)
         for alpha in sorted({run.cell.alpha for run in self.runs}):
             self.add_alpha(alpha, [run for run in self.runs if run.cell.alpha == alpha])
+        self.finding = self.summed_up()
+        shorter = self.finding.subjects.values()
+        self.besides += [self.cut(each) for each in shorter if each.effect and each.effect.spending]
 
     def add_reference(self, reference: Reference, manifest: Manifest) -> None:
         assert reference.evaluation  # noqa: S101  it has a manifest
@@ -193,8 +196,7 @@ class _OneModel:
         suite = self.suites[0]
         return largest_savings(self.problems[suite], self.before[suite], after[suite])
 
-    def finding(self) -> Finding:
-        """After `gather`."""
+    def summed_up(self) -> Finding:
         selection = self.spec.selection
         advice = None
         if not self.first.names:
@@ -205,7 +207,6 @@ class _OneModel:
         cell = self.runs[alphas.index(alpha)].cell
         model, label = cell.model, after_of(cell)
         mine = {each.suite: each for each in self.subjects if each.label == label}
-        self.besides.extend(self.cut(each) for each in mine.values() if each.effect and each.effect.spending)
         return Finding(model, advice, alpha, label, before_of(cell), mine, self._savings[alpha])
 
     def probed(self) -> Iterator[Probed]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from effreason.evaluation.paired import SignTest
+from effreason.figures import UNKNOWN, UNKNOWN_CENTRE, Figure, percent, points
 from effreason.report import difficulty, probing, reasoning
 from effreason.report.axes import Size
-from effreason.report.figures import Figure, percent, points
 from effreason.report.frontier import NARROW, WIDE, Frontier, frontier
 from effreason.report.points import points_of, published_points
 from effreason.report.published import published_on
@@ -135,8 +135,8 @@ def _signs(subjects: Sequence[Subject]) -> Table:
             percent(told.token_reduction_by_problem),
             _sign(told.accuracy_signs),
             _sign(told.token_signs),
-            points(wider.accuracy) if wider else Figure("–", told.missing["with_seeds"]),
-            percent(wider.token_reduction) if wider else Figure("–", told.missing["with_seeds"]),
+            points(wider.accuracy) if wider else Figure(UNKNOWN_CENTRE, told.missing["with_seeds"]),
+            percent(wider.token_reduction) if wider else Figure(UNKNOWN_CENTRE, told.missing["with_seeds"]),
         )
         lines.append(Line(each.label, figures))
     return plain_table(SIGNS, lines)
@@ -145,6 +145,6 @@ def _signs(subjects: Sequence[Subject]) -> Table:
 def _sign(test: SignTest | None) -> Figure:
     """A test has no interval; it has the chance of so uneven a count."""
     if test is None:
-        return Figure("–", "too little data")
+        return UNKNOWN
     chance = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
     return Figure(f"{test.better} / {test.worse} / {test.equal}", chance)

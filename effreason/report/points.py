@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from effreason.artifacts import Interval, Measures
-from effreason.report.figures import count, percent, points
+from effreason.figures import count, percent, points
 from effreason.report.published import Published
 from effreason.report.sweep import Beside, Row, before_of
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from effreason.artifacts import FaithfulnessMeasures
 from effreason.faithfulness.paired import FaithfulnessChange
-from effreason.report.figures import Figure, percent, points, ratio, signed
+from effreason.figures import Figure, percent, points, ratio, signed
 from effreason.report.probed import Probed
 from effreason.report.results import Line as Row
 from effreason.report.results import Table, plain_table

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from effreason.artifacts import Interval
 from effreason.behaviour.kinds import KINDS, Kind
 from effreason.behaviour.measures import BehaviourRates
-from effreason.report.figures import Figure, ratio, signed
+from effreason.figures import Figure, ratio, signed
 from effreason.report.results import Line as Row
 from effreason.report.results import plain_table
 from effreason.report.sheets import Field, Line, limits

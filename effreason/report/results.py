@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from effreason.artifacts import Measures
 from effreason.evaluation.measures import Change
-from effreason.report.figures import UNKNOWN, Figure, count, percent, points, thousands
+from effreason.figures import UNKNOWN, Figure, count, percent, points, thousands
 from effreason.report.sweep import Beside, Row, before_of
 
 

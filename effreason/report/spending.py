@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from effreason.figures import Figure, count, percent, points, ratio, signed
 from effreason.report.axes import Axis, Size, colour, fitted
-from effreason.report.figures import Figure, count, percent, points, ratio, signed
 from effreason.report.lines import BOTTOM, LEFT, RIGHT, TOP, WIDE, Key, Panel, Trace, dash, path
 from effreason.report.lines import PANEL as NARROW
 from effreason.report.results import Line as Row

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from effreason.alarm import Alarm
 from effreason.artifacts import Interval
-from effreason.report.figures import Figure, count, percent, points, signed
+from effreason.figures import Figure, count, percent, points, signed
 from effreason.report.sheets import Line, limits
 from effreason.report.subjects import Subject
 from effreason.report.sweep import CONCISE, Finding, Sweep, spoken

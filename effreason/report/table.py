@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from effreason.cost import HOUR, clock, sum_of
-from effreason.report.figures import Figure, count, percent, points
+from effreason.figures import Figure, count, percent, points
 from effreason.report.schema import CostOf, Document, ReportedCell
 from effreason.report.summary import incomplete
 from effreason.report.sweep import BASELINE

@@ -8,8 +8,9 @@ from huggingface_hub import errors as hub_errors
 from huggingface_hub import hf_hub_download, metadata_load
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from effreason.artifacts import Evaluation, Interval, Manifest, Policy
+from effreason.artifacts import Evaluation, Manifest, Policy
 from effreason.choices import BuiltInModel, FolderModel, HubModel, Model, Prompt
+from effreason.figures import count, percent
 from effreason.problems.files import VALIDATION
 from effreason.reasoner import WEIGHTS
 from effreason.shipping.purpose import purpose_of
@@ -228,16 +229,5 @@ def _rows(who: str, manifest: Manifest | None) -> Iterator[str]:
     for suite, found in manifest.artifact.suites.items():
         if suite == VALIDATION:  # what alpha is chosen on is no test of it
             continue
-        figures = (
-            _written(found.accuracy, 100, "%"),
-            _written(found.tokens, 1, ""),
-            _written(found.truncated, 100, "%"),
-        )
-        yield f"| {suite} | {found.problems} × {found.samples} | {who} | {' | '.join(figures)} |"
-
-
-def _written(interval: Interval | None, scale: int, unit: str) -> str:
-    if interval is None:
-        return "too little data"
-    low, centre, high = (scale * value for value in interval)
-    return f"{centre:.1f}{unit} [{low:.1f}, {high:.1f}]"
+        figures = f"{percent(found.accuracy)} | {count(found.tokens)} | {percent(found.truncated)}"
+        yield f"| {suite} | {found.problems} × {found.samples} | {who} | {figures} |"

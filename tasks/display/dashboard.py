@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from effreason.artifacts import Evaluation, Interval, Measures
-from effreason.commands.measured import count, percent
 from effreason.cost import seconds_of
 from effreason.experiment import Experiment
+from effreason.figures import count, percent
 from effreason.progress import Progress
 from tasks.display.board import Board, Standing, State
 from tasks.display.remaining import Seconds, remaining
@@ -160,7 +160,7 @@ def _written(measures: Measures | None, name: str) -> str:
     if measures is None:
         return ""
     interval: Interval | None = getattr(measures, name)
-    return percent(interval) if name == "accuracy" else count(interval)
+    return str(percent(interval) if name == "accuracy" else count(interval))
 
 
 def _of_the_batch(progress: Progress | None, name: str) -> str:

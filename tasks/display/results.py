@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from effreason.artifacts import Interval, Report
-from effreason.commands.measured import count, percent
+from effreason.figures import count, percent
 from effreason.specs import Address, Cell
 
 FILE = "report.json"
@@ -65,8 +65,8 @@ def _baseline(cell: Reported) -> Row:
         "suite": cell.suite,
         "alpha": BASE,
         "seed": "",
-        "accuracy": percent(cell.baseline.accuracy),
-        "tokens": count(cell.baseline.tokens),
+        "accuracy": str(percent(cell.baseline.accuracy)),
+        "tokens": str(count(cell.baseline.tokens)),
         "token reduction": "",
         "recommended": "",
     }
@@ -78,9 +78,9 @@ def _trained(cell: Reported, recommended: Mapping[str, float | None]) -> Row:
         "suite": cell.suite,
         "alpha": f"{cell.alpha:g}",
         "seed": str(cell.seed),
-        "accuracy": percent(cell.after.accuracy),
-        "tokens": count(cell.after.tokens),
-        "token reduction": percent(cell.change.token_reduction),
+        "accuracy": str(percent(cell.after.accuracy)),
+        "tokens": str(count(cell.after.tokens)),
+        "token reduction": str(percent(cell.change.token_reduction)),
         "recommended": "yes" if recommended.get(cell.model) == cell.alpha else "",
     }
 
