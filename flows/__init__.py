@@ -1,1 +1,1 @@
-"""The experiments of the project as Prefect flows, each in reading order on one screen."""
+"""The experiments of the project as Prefect flows, each on one screen and in reading order."""

@@ -1,8 +1,8 @@
-"""The experiment of a flow run as a person asks for it: a form in the Prefect UI, the path of a TOML file, or a name.
+"""The experiment of a flow run as a person gives it: a form in the Prefect UI, the path of a TOML file, or a name.
 
-Where a deployed run keeps its artifacts and how it launches its steps is for the place to say that runs it, not for
-each experiment. One that leaves its store at the default takes that of EFFREASON_STORE (s3://BUCKET/PREFIX at
-AWS_ENDPOINT_URL_S3, or a folder); one that leaves its launcher at the default, that of EFFREASON_LAUNCHER (the table
+Where a deployed run keeps its artifacts and how it launches its steps is set by the environment that runs it, not by
+each experiment. An experiment with the default store gets that of EFFREASON_STORE (s3://BUCKET/PREFIX at
+AWS_ENDPOINT_URL_S3, or a folder); one with the default launcher gets that of EFFREASON_LAUNCHER (the table
 `runtime.launcher` as JSON).
 """
 
@@ -39,16 +39,16 @@ def _placed(experiment: Experiment) -> Experiment:
 AskedExperiment = Annotated[
     Experiment, BeforeValidator(_read, json_schema_input_type=str | Experiment), AfterValidator(_placed)
 ]
-"""A parameter of a flow. Raises `UserError` where there is no such experiment, or where it has mistakes."""
+"""The experiment as a parameter of a flow. Raises `UserError` if there is no such experiment or it has mistakes."""
 
 
 def name_of(asked: Any) -> str:
-    """The name of the experiment that a run was asked for, before anything of it is looked up."""
+    """Return the name of the experiment that a run was asked for, before it is prepared."""
     return _told(asked).name
 
 
 def night_of(asked: Any) -> Night | None:
-    """Which night a run was asked for, where it says so."""
+    """Return the night that a run was asked for; None if it names none."""
     return _told(asked).night
 
 

@@ -1,6 +1,6 @@
-"""`python -m flows.full_sweep EXPERIMENT`: check it, find or start a Prefect server, run the flow, print what came out.
+"""`python -m flows.full_sweep EXPERIMENT`: check it, find or start a Prefect server, run the flow, print the results.
 
-A mistake in the experiment is answered before Prefect is imported or a server started.
+A mistake in the experiment is reported before Prefect is imported or a server is started.
 """
 
 import argparse
@@ -19,17 +19,20 @@ from tasks.settings import formatted
 Result = TypeVar("Result")
 
 TERMINAL = {
-    # The display tells what happens; Prefect's own lines are in its UI.
+    # The display shows what happens; Prefect's own log lines are in its UI.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
 
 
 class ServerLost(StepFailure):
-    """The run cannot be told how it went, because there is no one to tell."""
+    """The Prefect server was lost, so the result of the run cannot be recorded."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 2 where the user can fix it, 1 for a failure, 3 for a budget used up, 130 after Ctrl-C."""
+    """Run the command and return the exit code.
+
+    It is 2 for an error that the user can fix, 1 for a failure, 3 for a budget that is used up, 130 after Ctrl-C.
+    """
     options = _options(arguments)
     return exit_code_of("full-sweep", options.debug, lambda: _run_sweep(options))
 
@@ -44,8 +47,8 @@ def _run_sweep(options: argparse.Namespace) -> None:
 
 
 def exit_code_of(flow: str, debug: bool, command: Callable[[], None]) -> int:
-    """The exit code of a command that runs a flow; what went wrong is told on standard error."""
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without α shall not end a sweep
+    """Run a command that runs a flow; print its errors on standard error and return its exit code."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without α must not end a sweep
     try:
         command()
     except EffreasonError as error:
@@ -55,7 +58,7 @@ def exit_code_of(flow: str, debug: bool, command: Callable[[], None]) -> int:
             log("error", "run ended", flow=flow, message=error.happened, remedy=error.remedy, exit_code=error.exit_code)
         print(f"{flow}: {error}", file=sys.stderr, flush=True)
         if isinstance(error, ServerLost):
-            os._exit(error.exit_code)  # at its end Prefect would try for minutes to deliver what it has left to say
+            os._exit(error.exit_code)  # on a normal exit Prefect would try for minutes to deliver what it has left
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{flow}: stopped. What is done is kept; run it again to continue.", file=sys.stderr)
@@ -73,13 +76,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def add_usual_options(parser: argparse.ArgumentParser) -> None:
-    """Those of every command that runs a flow."""
+    """Add the options of every command that runs a flow."""
     parser.add_argument("--no-server", action="store_true", help="run with a temporary Prefect server without a UI")
     parser.add_argument("--debug", action="store_true", help="show Prefect's log, and the traceback of an error")
 
 
 def connect(without: bool, debug: bool) -> str | None:
-    """Set the environment for Prefect, which is not yet imported; tell and return the address of its UI, if any."""
+    """Set the environment for Prefect, which is not yet imported; print and return the address of its UI, if any."""
     ui = _connected(without, debug)
     if ui is not None:
         tell(f"Prefect UI: {ui}", "prefect server", ui=ui.partition(" ")[0])
@@ -110,7 +113,7 @@ def _sweep(experiment: Experiment) -> None:
 
 
 def run(flow: Callable[[], Result]) -> Result:
-    """What the flow returns. Raises `StepFailure` where it was cancelled or the server was lost."""
+    """Run the flow and return its result. Raises `StepFailure` if it was cancelled or the server was lost."""
     import httpx
     from prefect.exceptions import CancelledRun, PrefectException
 

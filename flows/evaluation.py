@@ -1,4 +1,4 @@
-"""A measurement on one screen: any model, or a policy of the store, on the problems of an experiment; none is trained.
+"""An evaluation without training: any model, or a policy of the store, on the problems of an experiment.
 
 prefect deployment run evaluate -p experiment=tiny -p model=train/3f2a
 """
@@ -21,7 +21,7 @@ from tasks.supervision.run_context import supervised
 
 
 def run_name() -> str:
-    """Such as `train/3f2a on tiny 2026-01-31 09:30:00`."""
+    """Return the name of the run, such as `train/3f2a on tiny 2026-01-31 09:30:00`."""
     asked = flow_run.parameters
     return f"{asked['model']} on {name_of(asked['experiment'])} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
 
@@ -35,10 +35,11 @@ def run_name() -> str:
 )
 @supervised(steps_of_measurement)
 def evaluation(experiment: AskedExperiment, model: str) -> Evaluation:
-    """How does a model do on the problems of an experiment, asked as the experiment asks?
+    """Evaluate a model on the problems of an experiment, with the experiment's prompt and protocol.
 
     Args:
-        experiment: A shipped one, the path of a TOML file on the worker, or the whole of it as a form.
+        experiment: The name of a shipped experiment, the path of a TOML file on the worker, or the whole experiment as
+            a form.
         model: The name of one of the experiment's models, train/ADDRESS of its store, a folder on the worker,
             OWNER/NAME on the hub, or reasoner, the built-in model.
     """

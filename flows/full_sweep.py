@@ -29,7 +29,7 @@ from tasks.train import train
 
 
 def run_name() -> str:
-    """Such as `tiny 2026-01-31 09:30:00`."""
+    """Return the name of the run, such as `tiny 2026-01-31 09:30:00`."""
     return f"{name_of(flow_run.parameters['experiment'])} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
 
 
@@ -42,8 +42,8 @@ def run_name() -> str:
 )
 @supervised(steps_of_sweep)
 def full_sweep(experiment: AskedExperiment) -> Report:
-    """How much reasoning can each model give up before it gives up answers?"""
-    experiment = pin(experiment, Path())  # a deployment's has not been; one that has stays as it is
+    """Train every model at every alpha and seed, and report how many tokens each alpha saves at which accuracy."""
+    experiment = pin(experiment, Path())  # in a deployment it is not pinned yet; a pinned one stays as it is
     retries = experiment.runtime.retries
     measure, fine_tune = evaluate.with_options(retries=retries), train.with_options(retries=retries)
     ask_for_brevity = evaluate_concise.with_options(retries=retries)
@@ -52,15 +52,15 @@ def full_sweep(experiment: AskedExperiment) -> Report:
     base = {model: measure.submit(experiment, model.name, model, None, problems) for model in experiment.models}
     concise = [ask_for_brevity.submit(experiment, model, problems) for model in experiment.concise_models()]
     tuned = {key: fine_tune.submit(experiment, key, problems) for key in experiment.cells()}
-    # A run has its task's name until it begins, and these wait. Prefect puts results in the place of futures.
+    # A task run shows its task's name until it begins, and these wait. Prefect replaces the futures by their results.
     measures = {key: measure.with_options(name=f"evaluate {key.label}") for key in tuned}
     after = {key: measures[key].submit(experiment, key.label, key.model, tuned[key], problems) for key in tuned}  # type: ignore[call-overload]
 
     others = [*base.values(), *concise]
     kept = afforded(tuned, others)
     cells = [(key, tuned[key], base[key.model], after[key]) for key in kept]
-    # The report knows the concise measurements by their addresses, so it has only to wait for them. No budget
-    # ends those of the base models, so it waits for that of a model whose cells are all held back, too.
+    # The report finds the concise evaluations by their addresses, so it only has to wait for them. The budget never
+    # stops evaluations of base models, so the report also waits for that of a model whose cells are all held back.
     finished = report.with_options(retries=retries)(experiment, cells, problems, wait_for=others)
     publish(experiment, finished)
     refuse_the_rest(tuned, kept)

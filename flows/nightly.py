@@ -1,4 +1,4 @@
-"""A night on one screen: train on fresh data, and promote what is no worse and shorter.
+"""The nightly run: train on fresh data, and promote a candidate that is no less accurate and uses fewer tokens.
 
 python -m flows.nightly [EXPERIMENT]
 """
@@ -30,13 +30,13 @@ from tasks.train import train
 
 
 def run_name() -> str:
-    """Such as `nightly 2026-01-31`."""
+    """Return the name of the run, such as `nightly 2026-01-31`."""
     asked = flow_run.parameters["experiment"]
     return f"{name_of(asked)} {night_of(asked) or tonight()}"
 
 
 def tonight() -> str:
-    """The date for which the run was scheduled, in UTC, however late it began."""
+    """Return the date for which the run was scheduled, in UTC, however late it began."""
     return f"{flow_run.scheduled_start_time:%Y-%m-%d}"
 
 
@@ -49,7 +49,7 @@ def tonight() -> str:
 )
 @supervised(lambda experiment: steps_of_night(experiment, experiment.night or tonight()))
 def nightly(experiment: AskedExperiment) -> Decision:
-    """Is what was trained tonight good enough to take the champion's place?"""
+    """Train tonight's candidate, and make it the champion if it passes the gate."""
     experiment = at_night(pin(experiment, Path()), experiment.night or tonight())
     retries, key = experiment.runtime.retries, candidate_of(experiment)
     measure = evaluate.with_options(retries=retries)
@@ -61,7 +61,7 @@ def nightly(experiment: AskedExperiment) -> Decision:
     standing = base
     if champion.policy is not None:
         standing = measure.submit(experiment, "champion", champion.model, champion.policy, problems)
-    # A run has its task's name until it begins, and this one waits. Prefect puts results in the place of futures.
+    # A task run shows its task's name until it begins, and this one waits. Prefect replaces futures by their results.
     measure = measure.with_options(name=f"evaluate {key.label}")
     candidate = measure.submit(experiment, key.label, key.model, tuned, problems)  # type: ignore[call-overload]
 

@@ -1,6 +1,6 @@
-"""`python -m flows.nightly [EXPERIMENT]`: one night, here and now; what the gate says, and who is champion.
+"""`python -m flows.nightly [EXPERIMENT]`: run one night now, and print what the gate decided.
 
-A mistake in the experiment is answered before Prefect is imported or a server started.
+A mistake in the experiment is reported before Prefect is imported or a server is started.
 """
 
 import argparse
@@ -16,7 +16,10 @@ from tasks.display.logs import as_json, log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 whether the candidate is promoted or refused, 2 where the user can fix it, 1 for a failure."""
+    """Run the command and return the exit code.
+
+    It is 0 whether the candidate is promoted or refused, 2 for an error that the user can fix, 1 for a failure.
+    """
     options = _options(arguments)
     return exit_code_of("nightly", options.debug, lambda: _run_night(options))
 
@@ -43,7 +46,7 @@ def _night(text: str) -> str:
 def _run_night(options: argparse.Namespace) -> None:
     night = options.night or datetime.now(UTC).date().isoformat()
     experiment = prepared(options.experiment).model_copy(update={"night": night})
-    at_night(experiment, night)  # refuses several cells
+    at_night(experiment, night)  # raises if there are several cells
     refuse_ahead(night)
     ui = connect(options.no_server, options.debug)
     _print(experiment, run(lambda: _decision_of(experiment)), ui)
@@ -53,7 +56,7 @@ def _decision_of(experiment: Experiment) -> Decision:
     from flows.nightly import nightly
 
     decision = nightly(experiment)
-    assert isinstance(decision, Decision)  # noqa: S101  a state only where it was cancelled, which raises here
+    assert isinstance(decision, Decision)  # noqa: S101  a state only if it was cancelled, which raises here
     return decision
 
 

@@ -1,4 +1,4 @@
-"""Which Prefect server is meant: that of PREFECT_API_URL, or the local one, which is started if none runs."""
+"""The choice of Prefect server: that of PREFECT_API_URL, or the local one, which is started if none runs."""
 
 import os
 
@@ -6,9 +6,9 @@ from tasks.local import server
 
 
 def connect() -> str:
-    """Set the environment for Prefect, which must not have been imported yet; the address of the UI.
+    """Set the environment for Prefect, which must not have been imported yet, and return the address of the UI.
 
-    Raises `UserError` where nothing answers at PREFECT_API_URL, `StepFailure` where the local server does not start.
+    Raises `UserError` if nothing answers at PREFECT_API_URL, `StepFailure` if the local server does not start.
     """
     given = os.environ.get("PREFECT_API_URL")
     if given:

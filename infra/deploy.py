@@ -1,4 +1,4 @@
-"""`make deploy`: bring a Prefect server to what prefect.yaml says, as often as one likes."""
+"""`make deploy`: register what prefect.yaml describes with a Prefect server; it may be repeated at any time."""
 
 import sys
 
@@ -9,7 +9,7 @@ from infra.connection import connect
 def main() -> int:
     try:
         ui = connect()
-        from infra.registration import register  # brings Prefect, which reads its settings when it is imported
+        from infra.registration import register  # imports Prefect, which reads its settings when imported
 
         for line in register():
             print(line)

@@ -1,6 +1,6 @@
-"""Beside a worker, as long as it lives: containers whose purpose is gone are removed, and dead runs go on.
+"""Housekeeping beside a worker for as long as it lives: remove orphaned containers, and resume dead runs.
 
-python -m infra.housekeeping NUMBER-OF-THE-WORKER'S-PROCESS, which has to be the parent
+python -m infra.housekeeping PID, the process ID of the worker, which has to be the parent process
 """
 
 import os
@@ -15,7 +15,7 @@ from infra.resuming import resume
 from tasks.supervision.reaping import keep_house
 
 SECONDS = 15.0
-"""Between two looks."""
+"""The interval between two rounds."""
 
 
 def main() -> int:
@@ -33,7 +33,7 @@ def _resume_if_possible() -> None:
             for sentence in resume(client):
                 print(sentence, file=sys.stderr, flush=True)
     except (httpx.HTTPError, PrefectException):
-        pass  # a server that is away; it is looked at again
+        pass  # the server is away; the next round tries again
 
 
 if __name__ == "__main__":

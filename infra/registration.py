@@ -1,9 +1,9 @@
-"""What a Prefect server has to know before it can run anything of ours.
+"""The registration of the project with a Prefect server, which has to precede its first run.
 
-the work pool           made unless it is there
-the deployments         those of prefect.yaml, as it has them; but a schedule that is there stays on or off, at every
-                        moment, whatever becomes of the others; and the runs of those that the automation looks after
-                        say often enough that they live
+the work pool           created unless it exists
+the deployments         as in prefect.yaml, except that an existing schedule stays on or off at every moment, even if
+                        another deployment fails to register; and that the runs which the automation watches send
+                        heartbeats often enough
 the zombie automation   see `infra.zombies`
 """
 
@@ -31,7 +31,10 @@ POOL = "effreason"
 
 
 def register() -> Iterator[str]:
-    """Do it, and say what was done. Raises `StepFailure` where Prefect refuses prefect.yaml."""
+    """Register everything, and yield a sentence on each thing done.
+
+    Raises `StepFailure` if Prefect refuses prefect.yaml.
+    """
     with get_client(sync_client=True) as client:
         yield f"The work pool {POOL} {_ensure_pool(client)}."
         project = _with_heartbeats(yaml.safe_load((ROOT / "prefect.yaml").read_bytes()))
@@ -51,7 +54,7 @@ def _ensure_pool(client: SyncPrefectClient) -> str:
 
 
 def _with_heartbeats(project: Mapping[str, Any]) -> dict[str, Any]:
-    """prefect.yaml with a heartbeat in the environment of every entry that has our tag and says nothing of one."""
+    """Return prefect.yaml with a heartbeat in the environment of every entry with our tag that does not set one."""
     deployments = [_beating(entry) if TAG in (entry.get("tags") or ()) else entry for entry in project["deployments"]]
     return {**project, "deployments": deployments}
 
@@ -64,7 +67,7 @@ def _beating(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_found(client: SyncPrefectClient, project: dict[str, Any]) -> dict[str, Any]:
-    """prefect.yaml with every schedule that the server has on or off as it is there."""
+    """Return prefect.yaml with every schedule that the server knows switched on or off as it is there."""
     for entry in project["deployments"]:
         if schedules := entry.get("schedules"):
             found = _states(client, f"{_flow(entry['entrypoint'])}/{entry['name']}")
@@ -75,7 +78,7 @@ def _as_found(client: SyncPrefectClient, project: dict[str, Any]) -> dict[str, A
 
 
 def _states(client: SyncPrefectClient, deployment: str) -> dict[str | None, bool]:
-    """Of its schedules, by slug, whether they are on; none where the server does not know the deployment."""
+    """Return whether each schedule of the deployment is on, by slug; empty if the server does not know it."""
     try:
         return {each.slug: each.active for each in client.read_deployment_by_name(deployment).schedules}
     except ObjectNotFound:
@@ -83,7 +86,7 @@ def _states(client: SyncPrefectClient, deployment: str) -> dict[str | None, bool
 
 
 def _flow(entrypoint: str) -> str:
-    """Its name, from its source, which need not be imported for that."""
+    """Return the name of the flow, read from its source without importing it."""
     try:
         from_root = str(ROOT / entrypoint) if ":" in entrypoint else entrypoint
         return str(load_flow_arguments_from_entrypoint(from_root, ["name"])["name"])
@@ -94,7 +97,7 @@ def _flow(entrypoint: str) -> str:
 
 
 def _deploy(project: dict[str, Any]) -> None:
-    """By Prefect's own command, so that prefect.yaml means what Prefect's documentation says."""
+    """Deploy with Prefect's own command, so that prefect.yaml means what Prefect's documentation says."""
     environment = {"EFFREASON_DIRECTORY": str(Path.cwd()), **os.environ, "PREFECT_PLUGINS_ENABLED": "false"}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "prefect.yaml"

@@ -1,17 +1,17 @@
-"""A run whose process has died goes on, in a process of its own, with what it has left to do.
+"""Resume runs whose process has died: each continues in a new process with the steps it has left.
 
-Prefect's worker says of a run that it started that it has crashed, and knows nothing of the runs of the worker before
-it. So beside each worker (`infra.housekeeping`) somebody looks for
+Prefect's worker reports the crash of a run that it started itself, and knows nothing of the runs of the worker before
+it. So beside each worker, `infra.housekeeping` looks for
 
-- runs that have crashed, by whoever's word, unless their process lives: a server that was away for long takes one
-  that it has not heard of for dead. Of a run of another host that is not to be seen from here, so its process is given
-  the time to say that it lives (`tasks.supervision.cancelling`);
+- runs that are marked Crashed, by whomever, unless their process is alive: a server that was away for long takes a run
+  that it has not heard from for dead. Whether the process of another host is alive cannot be seen from here, so it is
+  given time to say so (`tasks.supervision.cancelling`);
 - runs that this machine began and that no process of it works for;
-- runs that a worker of ours was about to begin, and has not. Other work pools have their own patience, such as that
-  for a node of a cluster that has first to be made.
+- runs that a worker of ours was about to begin and did not. Other work pools have their own time limits, for example to
+  create a node of a cluster first.
 
-Such a run is scheduled again under its own number, a little later each time, and finds in the store what it
-had done. Several may look at once; who finds that another was quicker leaves the run to that one.
+Such a run is scheduled again under its own run ID, with a growing delay, and finds in the store what it has already
+done. Several watchers may look at once; one that finds that another was quicker leaves the run to it.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,22 +39,24 @@ from tasks.supervision.owner import LABEL, Owner
 T = TypeVar("T")
 
 MOST = 20
-"""Times that one run is taken up: what crashes so often crashes for a reason of its own."""
+"""The largest number of times that one run is resumed: a run that crashes that often has a fault of its own."""
 TIMES = f"{LABEL}taken-up"
 LATEST = timedelta(hours=1)
-"""Since its end: nobody wants to see an old crash rise again."""
+"""The age of a crash after which it is not resumed: nobody expects an old run to start again."""
 CONTESTING = timedelta(seconds=30)
-"""Far more than a process that lives takes to say so: it looks every 2 s, and may wait for a server that was away."""
+"""The time given to a live process to contest a crash: far more than it takes, since it looks every 2 s and may have to
+wait for a server that was away."""
 BEGINNING = timedelta(seconds=120)
-"""Far more than a worker of ours takes from the word that a run is about to begin to its beginning."""
+"""The time given to a pending run to begin: far more than a worker of ours takes."""
 SETTLING = timedelta(seconds=20)
-"""More than a run takes from its beginning until it says who works for it; before that its last owner stands there."""
+"""The age from which the owner of a running run counts: longer than a run takes to name its process, before which its
+last owner is named."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=60)
 OPEN = (StateType.PENDING, StateType.RUNNING)
 
 
 def resume(client: SyncPrefectClient) -> Iterator[str]:
-    """Schedule dead runs again, and say which."""
+    """Schedule dead runs again, and yield a sentence on each."""
     for run in _runs(client):
         if not _is_dead(run, datetime.now(UTC)):
             continue
@@ -85,7 +87,7 @@ def _unfinished_tasks(client: SyncPrefectClient, run: FlowRun) -> list[TaskRun]:
 
 
 def _all(page: Callable[[int], list[T]]) -> list[T]:
-    """What the server has in all, of which it tells some 200 at once: those from an offset on."""
+    """Return all items that the server has; `page` returns about 200 at a time, from an offset on."""
     found: list[T] = []
     while told := page(len(found)):
         found += told
@@ -93,7 +95,9 @@ def _all(page: Callable[[int], list[T]]) -> list[T]:
 
 
 def _has_changed(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether its state is another one by now, as where it says that it lives or somebody else was quicker."""
+    """Return whether the state has changed since, because the run has reported that it is alive or another watcher was
+    quicker.
+    """
     state = client.read_flow_run(run.id).state
     return run.state is None or state is None or state.id != run.state.id
 
@@ -120,7 +124,7 @@ def _is_dead(run: FlowRun, now: datetime) -> bool:
 
 
 def _owner_is(run: FlowRun, so: Callable[[Owner], bool]) -> bool:
-    """False of a run that has not said whose it is."""
+    """Return whether `so` holds for the owner of the run; False if the run does not name its owner."""
     try:
         return so(Owner.of(run.labels))
     except KeyError:
@@ -128,7 +132,7 @@ def _owner_is(run: FlowRun, so: Callable[[Owner], bool]) -> bool:
 
 
 def _times(run: FlowRun) -> int:
-    """That it has been taken up."""
+    """Return how often the run has been resumed."""
     return int(run.labels.get(TIMES, 0))
 
 

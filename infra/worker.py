@@ -1,4 +1,4 @@
-"""`make worker`: become a Prefect worker that runs what `make deploy` has registered, until Ctrl-C."""
+"""`make worker`: run a Prefect worker for what `make deploy` has registered, until Ctrl-C."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def main() -> int:
         print(f"worker: {error}", file=sys.stderr)
         return error.exit_code
     print(f"Prefect UI: {ui}", flush=True)
-    # Plugins are for the command line; in the processes that a worker starts for hooks they end in a traceback.
+    # Plugins are for the command line; in the processes that a worker starts for hooks they raise an error.
     environment = {**formatted(os.environ), "PREFECT_PLUGINS_ENABLED": "false"}
     _beside("infra.housekeeping", str(os.getpid()), environment=environment)
     if port is not None:
@@ -29,7 +29,10 @@ def main() -> int:
 
 
 def _beside(*command: str, environment: Mapping[str, str]) -> None:
-    """Start what ends with this process, which is told by its number: a parent may be gone before one asks for it."""
+    """Start a process that ends with this one.
+
+    `command` holds the process ID of this one, since a parent may be gone before its child asks for it.
+    """
     subprocess.Popen([sys.executable, "-m", *command], env=environment)
 
 

@@ -1,9 +1,9 @@
-"""A run whose worker and process were killed together is marked as crashed by the server, since nobody else is left.
+"""The automation by which the server marks a run as crashed whose worker and process were killed together.
 
-A run of a deployment says every 30 s that it lives, if its environment says so: by itself Prefect has it say so every
-180 s, and the automation would take every well run for dead. `infra.registration` and the image of pods see to it. One
-that stops saying so and has not ended has crashed. Without this it would stay "Running" and hold its concurrency limit
-for ever.
+A run of a deployment sends a heartbeat every 30 s if its environment asks for that; `infra.registration` and the image
+of pods set it. Prefect's default is 180 s, with which the automation would take every healthy run for dead. A run that
+stops sending heartbeats without having ended has crashed; without the automation it would stay "Running" and hold its
+concurrency limit forever.
 """
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -13,9 +13,9 @@ from prefect.events.schemas.events import ResourceSpecification
 
 NAME = "effreason: a run without heartbeat has crashed"
 TAG = "effreason"
-"""On each of our deployments: other people's runs on the same server are left alone."""
+"""The tag of each of our deployments, so that other people's runs on the same server are left alone."""
 HEARTBEAT_SECONDS = 30
-"""The least that Prefect takes."""
+"""The shortest interval that Prefect accepts."""
 HEARTBEAT_SETTING = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 DEAD_AFTER_SECONDS = 3 * HEARTBEAT_SECONDS
 HEARTBEAT = "prefect.flow-run.heartbeat"
@@ -39,9 +39,9 @@ AUTOMATION = AutomationCore(
 
 
 def ensure_automation(client: SyncPrefectClient) -> str:
-    """Make the automation, or bring the one that is there up to date; what was done.
+    """Create the automation or bring the existing one up to date, and return what was done.
 
-    One that is as it should be is not touched: to write it is to make the server forget which runs it waits for.
+    An automation that is up to date is not touched: writing it makes the server forget which runs it waits for.
     """
     found = client.read_automations_by_name(NAME)
     if not found:

@@ -1,9 +1,9 @@
-"""`prefect deployment run full-sweep`, typed so, finds full-sweep/full-sweep.
+"""Lets `prefect deployment run full-sweep` find full-sweep/full-sweep.
 
-Prefect wants FLOW/DEPLOYMENT. This is a plugin of its command line (entry point group `prefect.plugins`, enabled by
-`[tool.prefect]` in pyproject.toml where the command is typed): a name without a slash that exactly one deployment has
-stands for that deployment; anything else gets Prefect's own answer. It also tells the command line of the local server
-of this directory, where one runs and no other is configured.
+Prefect requires FLOW/DEPLOYMENT. This is a plugin of its command line (entry point group `prefect.plugins`, enabled by
+`[tool.prefect]` in the pyproject.toml of the directory where the command is typed): a name without a slash that exactly
+one deployment has stands for that deployment; anything else gets Prefect's own answer. The plugin also points the
+command line to the local server of this directory, if one runs and no other is configured.
 """
 
 import functools
@@ -16,7 +16,7 @@ from prefect.plugins import HookContext, SetupResult, register_hook
 from tasks.local import server
 
 PROGRAMS = ("prefect", "-m")
-"""The second is what `python -m prefect` is called until it is found."""
+"""The names of Prefect's command line; `python -m prefect` is called `-m` until its module is found."""
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @register_hook
 def setup_environment(*, ctx: HookContext) -> SetupResult | None:
-    """Called by Prefect while it is imported, by whatever program; only its command line is concerned."""
+    """Set up Prefect's command line; do nothing in other programs. Prefect calls this whenever it is imported."""
     if Path(sys.argv[0]).name not in PROGRAMS or "server" in sys.argv[1:2]:
         return None
     if "deployment" in sys.argv:
@@ -47,7 +47,7 @@ def _resolve_bare_names() -> None:
                 return found[0]
         return await exact(client, name)
 
-    setattr(PrefectClient, "read_deployment_by_name", read_deployment_by_name)  # noqa: B010  mypy forbids the other way
+    setattr(PrefectClient, "read_deployment_by_name", read_deployment_by_name)  # noqa: B010  mypy forbids assignment
 
 
 async def _named(client: "PrefectClient", name: str) -> "list[DeploymentResponse]":

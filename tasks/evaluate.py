@@ -1,4 +1,4 @@
-"""The measurement of a model, before and after training alike, and once without training but asked for brevity."""
+"""The evaluation of a model, the same before and after training, and of a base model asked for brevity."""
 
 from prefect import task
 
@@ -10,13 +10,13 @@ from tasks.running.launching import TASK_OPTIONS, launch
 
 @task(task_run_name="evaluate {label}", **TASK_OPTIONS)
 def evaluate(experiment: Experiment, label: str, model: Model, policy: Policy | None, problems: Problems) -> Evaluation:
-    """Measure a base model, or the policy trained from it."""
+    """Evaluate a base model, or the policy trained from it."""
     spec = experiment.evaluate_spec(model, policy.address if policy else None, problems.address)
     return launch(experiment, f"evaluate {label}", spec, Evaluation)
 
 
 @task(task_run_name="evaluate {model.name} concise", **TASK_OPTIONS)
 def evaluate_concise(experiment: Experiment, model: Model, problems: Problems) -> Evaluation:
-    """Measure a base model, asked for brevity."""
+    """Evaluate a base model with a prompt that asks for brevity."""
     spec = experiment.concise_evaluate_spec(model, problems.address)
     return launch(experiment, f"evaluate {model.name} concise", spec, Evaluation)

@@ -1,4 +1,4 @@
-"""Which steps a run will have, by the words that a person knows them by, before any has begun."""
+"""The labels of the steps that a run will have, before any has begun."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def steps_of_measurement(experiment: Experiment, model: str) -> list[str]:
 
 
 def steps_of_night(experiment: Experiment, night: Night) -> list[str]:
-    """Raises `UserError` where the experiment cannot be a night."""
+    """Return the labels of the steps of a night. Raises `UserError` if the experiment cannot run as a night."""
     refuse_ahead(night)
     tonight = at_night(pin(experiment, Path()), night)
     key = candidate_of(tonight)

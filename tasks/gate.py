@@ -25,7 +25,7 @@ def gate(
     champion: tuple[Policy | None, Evaluation],
     base: Evaluation,
 ) -> Decision:
-    """Compare a candidate with the champion and with the base model, and all with the nights before."""
+    """Compare a candidate with the champion and the base model, and tonight's figures with those of earlier nights."""
     past = nights_before(open_store(experiment.store), experiment)
     contenders = (_contender(*candidate), _contender(*champion), _contender(None, base))
     spec: GateSpec = gate_spec(experiment, *contenders, past)
@@ -34,7 +34,7 @@ def gate(
 
 @task(task_run_name="show the night", cache_policy=NO_CACHE)
 def show(experiment: Experiment, decision: Decision) -> Path:
-    """Lay the night's page and figures out in `runs/NAME/nights/DATE`, and show the page in the UI."""
+    """Write the night's page and figures to `runs/NAME/nights/DATE`, show the page in the UI, and return the folder."""
     store = open_store(experiment.store)
     manifest = store.find(decision.address)
     if manifest is None:
@@ -49,7 +49,7 @@ def show(experiment: Experiment, decision: Decision) -> Path:
 
 
 def night_folder(experiment: Experiment, decision: Decision) -> Path:
-    """Where the page of a night is laid out."""
+    """Return the folder of the page of a night."""
     return Path("runs", experiment.name, "nights", decision.night).resolve()
 
 

@@ -1,4 +1,4 @@
-"""A model that somebody has asked to be measured: which one it is, and how it did."""
+"""The evaluation of a model that somebody asked for: which model it is, and its results."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -18,28 +18,31 @@ from tasks.display.page import artifact_browser, key_of
 
 
 class Subject(NamedTuple):
-    """Who is measured. Made by `subject_of`; read by the flow."""
+    """The model or policy that is evaluated. Made by `subject_of`; read by the flow."""
 
     model: Model
     policy: Policy | None
-    """None measures the base model."""
+    """None means the base model."""
 
 
 def subject_of(experiment: Experiment, asked: str) -> Subject:
-    """A model of the experiment by its name, or any that `effreason evaluate` knows. Raises `UserError`."""
+    """Return a model of the experiment by its name, or any that `effreason evaluate` accepts.
+
+    Raises `UserError` if there is no such model.
+    """
     own = next((model for model in experiment.models if model.name == asked), None)
     if own is not None:
         return Subject(own, None)
     store = open_store(experiment.store)
     named = named_model(asked, store)
     policy = sealed(store, named.policy).artifact if named.policy is not None else None
-    assert policy is None or isinstance(policy, Policy)  # noqa: S101  what lies at the address of a training
+    assert policy is None or isinstance(policy, Policy)  # noqa: S101  the artifact at a `train/` address is a policy
     return Subject(named.model, policy)
 
 
 @task(task_run_name="show", cache_policy=NO_CACHE)
 def show(experiment: Experiment, model: str, measured: Evaluation) -> None:
-    """Show in the UI how the model did, with 95% intervals."""
+    """Show the results of the model in the UI, with 95% intervals."""
     create_table_artifact(
         list(_rows(measured, artifact_browser(experiment))),
         key=key_of(f"{experiment.name} measured {model}"),

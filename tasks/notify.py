@@ -1,7 +1,7 @@
-"""Somebody is told when a flow run has failed, by a notification block of Prefect.
+"""The notification of a failed flow run, by a notification block of Prefect.
 
-EFFREASON_NOTIFY names it, such as `slack-webhook/operations`: the kind of block and the name that it was saved under.
-Blocks of that kind speak Apprise, so that one address reaches mail, chat or a pager.
+EFFREASON_NOTIFY names the block, such as `slack-webhook/operations`: its type and the name under which it was saved.
+Notification blocks use Apprise, so one address can reach mail, chat or a pager.
 """
 
 import os
@@ -18,7 +18,7 @@ STANDING = "The champion is unchanged, unless the run ended while promoting: che
 
 
 def notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A hook of a flow: what failed and why."""
+    """Send a notification of what failed and why. A hook of flows."""
     name = os.environ.get(NOTIFY)
     if not name:
         return

@@ -1,4 +1,4 @@
-"""The data: what to train on, to choose alpha on, and to measure on."""
+"""The data: problems for training, for choosing alpha, and for evaluation."""
 
 from prefect import task
 

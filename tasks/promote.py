@@ -1,4 +1,4 @@
-"""The champion of an experiment as the flow sees it: who it is, and another in its place."""
+"""The champion of an experiment in the flow: which one it is, and its replacement."""
 
 from typing import NamedTuple
 
@@ -20,15 +20,18 @@ class CurrentChampion(NamedTuple):
     """The champion that a night starts from."""
 
     entry: Entry | None
-    """What made it champion; None before the first promotion."""
+    """The entry that made it champion; None before the first promotion."""
     model: Model
     policy: Policy | None
-    """None where it is the base model."""
+    """None means the base model."""
 
 
 @task(task_run_name="champion", cache_policy=NO_CACHE)
 def current_champion(experiment: Experiment) -> CurrentChampion:
-    """Whom the night's candidate is compared with. Raises `StepFailure` where its policy has left the store."""
+    """Return the champion with which the night's candidate is compared.
+
+    Raises `StepFailure` if its policy is no longer in the store.
+    """
     store = open_store(experiment.store)
     entry = champion_before(store, experiment)
     if entry is None or entry.policy is None:
@@ -46,7 +49,7 @@ def current_champion(experiment: Experiment) -> CurrentChampion:
 def promote(experiment: Experiment, decision: Decision, seen: Entry | None) -> Entry:
     """Make the candidate the champion in place of the one it was compared with.
 
-    Raises `StepFailure` where another has become champion since.
+    Raises `StepFailure` if another policy has become champion since.
     """
     store = open_store(experiment.store)
     manifest = store.find(decision.address)

@@ -1,4 +1,4 @@
-"""The report where people look for it: in the folder of the run, and in the Prefect UI."""
+"""The publication of the report, in the folder of the run and in the Prefect UI."""
 
 import base64
 import os
@@ -22,12 +22,12 @@ PAGE = "report.html"
 TABLE = "table.md"
 PLOT = "frontier.svg"
 MOST_PLOT_BYTES = 100_000
-"""The UI fetches every artifact in full for its lists."""
+"""Size limit of a plot in the UI, which fetches every artifact in full for its lists."""
 
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(experiment: Experiment, report: Report) -> Path:
-    """Lay the report out in the run's folder, and show its table, its plot and where the rest is; return the folder."""
+    """Write the report to the run's folder, show its table, plot and links in the UI, and return the folder."""
     manifest = _sealed(experiment, report)
     folder, browser = laid_out(experiment, manifest), artifact_browser(experiment)
     create_markdown_artifact(
@@ -35,7 +35,7 @@ def publish(experiment: Experiment, report: Report) -> Path:
         key=key_of(experiment.name),
         description=f"The report of {experiment.name}",
     )
-    assert isinstance(manifest.spec, ReportSpec)  # noqa: S101  what a report is made by
+    assert isinstance(manifest.spec, ReportSpec)  # noqa: S101  reports are made from report specs
     create_table_artifact(
         rows(folder, report, manifest.spec.cells, browser),
         key=key_of(f"{experiment.name} results"),
@@ -45,12 +45,12 @@ def publish(experiment: Experiment, report: Report) -> Path:
 
 
 def report_folder(experiment: Experiment) -> Path:
-    """Where the report of an experiment is laid out: `runs/NAME/report`."""
+    """Return the folder of an experiment's report, `runs/NAME/report`."""
     return Path("runs", experiment.name, "report").resolve()
 
 
 def laid_out(experiment: Experiment, manifest: Manifest) -> Path:
-    """Fetch the report's files into the run's folder; they replace an earlier report all at once."""
+    """Fetch the report's files into the run's folder, replacing an earlier report at once; return the folder."""
     folder = report_folder(experiment)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch:

@@ -1,4 +1,4 @@
-"""What the environment says of logs and metrics: docs/observability.md."""
+"""The settings of logs and metrics in the environment: docs/observability.md."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ PREFECTS_JSON = {"PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json"}
 
 
 def metrics_port() -> int | None:
-    """Where metrics are served; None where they are off. Raises `UserError` for what is no port."""
+    """Return the port on which metrics are served; None if they are off. Raises `UserError` for an invalid port."""
     text = os.environ.get(METRICS_PORT, "")
     if not text:
         return None
@@ -22,12 +22,12 @@ def metrics_port() -> int | None:
 
 
 def metrics_host() -> str:
-    """The address that they are served at: this machine alone, where nothing else is said."""
+    """Return the address on which metrics are served; by default only this machine can reach it."""
     return os.environ.get(METRICS_HOST) or "127.0.0.1"
 
 
 def logs_as_json() -> bool:
-    """Raises `UserError` for a format that there is not."""
+    """Return whether logs are written as JSON. Raises `UserError` for an unknown format."""
     form = os.environ.get(LOG_FORMAT) or "text"
     if form not in ("text", "json"):
         raise UserError(f"{LOG_FORMAT}={form} is not a valid log format.", "Set it to json or text.")
@@ -35,5 +35,8 @@ def logs_as_json() -> bool:
 
 
 def formatted(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with what has Prefect write its own logs in the same format. Raises as `logs_as_json`."""
+    """Return `environment` with the setting that makes Prefect write its own logs in the same format.
+
+    Raises as `logs_as_json` does.
+    """
     return {**(PREFECTS_JSON if logs_as_json() else {}), **environment}

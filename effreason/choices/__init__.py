@@ -1,7 +1,7 @@
 """The named choices of an experiment: which model, which data, which reward, which weights to train.
 
-A choice is one type in a union discriminated by a keyword, its defaults the vetted setting. Extending the project
-means naming another type here, never an import path in a configuration file.
+A choice is one type in a union discriminated by a keyword; its defaults are the vetted setting. To extend the project,
+add a type here; a configuration file never contains an import path.
 """
 
 from effreason.choices.budget import Budget, Price

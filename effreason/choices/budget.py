@@ -1,4 +1,4 @@
-"""What the machine costs an hour, and how much a sweep may spend. Neither is in any fingerprint: docs/cost.md."""
+"""The price of the machine per hour, and the budget of a sweep. Neither is in any fingerprint: docs/cost.md."""
 
 from typing import Self
 
@@ -8,12 +8,12 @@ from effreason.frozen import Frozen
 
 
 class Price(Frozen):
-    """Of an hour, in one currency."""
+    """The price of an hour of the machine, in one currency."""
 
     gpu_hour: float | None = Field(None, ge=0)
-    """Of one GPU, with the cores that go with it; a step that shares a GPU pays for its share."""
+    """Price of one GPU, including the cores that go with it; a step that shares a GPU pays for its share."""
     core_hour: float | None = Field(None, ge=0)
-    """Of one core, for steps that have no GPU."""
+    """Price of one core, for steps without a GPU."""
     currency: str = Field("EUR", pattern=r"^\S{1,8}$")
 
     @model_validator(mode="after")
@@ -24,16 +24,17 @@ class Price(Frozen):
 
 
 class Budget(Frozen):
-    """When one of these is used up, no further training begins; what runs is finished and reported."""
+    """Limits on what a sweep may spend. When one is used up, no further training run starts; those that have started
+    are finished and reported."""
 
     gpu_hours: float | None = Field(None, gt=0)
-    """Of the whole sweep, whichever run spent them; as are the next two."""
+    """GPU-hours of the whole sweep, whichever flow run spent them; `core_hours` and `money` are counted likewise."""
     core_hours: float | None = Field(None, gt=0)
-    """Of steps that have no GPU."""
+    """Core-hours of the steps without a GPU."""
     money: float | None = Field(None, gt=0)
-    """In the currency of the price."""
+    """Cost of the whole sweep, in the currency of the price."""
     hours: float | None = Field(None, gt=0)
-    """By the clock, of each run."""
+    """Wall-clock hours of each flow run."""
 
     @model_validator(mode="after")
     def of_something(self) -> Self:

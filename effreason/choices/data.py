@@ -1,4 +1,4 @@
-"""Which problems, and how they are put to a model."""
+"""The choice of problems, and of the prompt that puts them to a model."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -9,7 +9,7 @@ from effreason.frozen import Frozen
 
 
 class ChainSumSource(Frozen):
-    """The built-in task: sums of digits modulo 10, made as they are needed."""
+    """The built-in task: sums of digits modulo 10, generated as needed."""
 
     kind: Literal["chain-sum"] = "chain-sum"
     min_terms: int = Field(2, ge=2, le=10)
@@ -23,12 +23,12 @@ class ChainSumSource(Frozen):
 
 
 class ReasoningGymSource(Frozen):
-    """A procedural task of the reasoning-gym package, by its name."""
+    """A procedural task of the reasoning-gym package, chosen by name."""
 
     kind: Literal["reasoning-gym"] = "reasoning-gym"
     task: str
     options: dict[str, int | float | bool | str] = {}
-    """Passed to the task as they are, such as `min_terms = 4`."""
+    """Options passed to the task unchanged, such as `min_terms = 4`."""
 
 
 class Gsm8kSource(Frozen):
@@ -40,7 +40,7 @@ class Gsm8kSource(Frozen):
     folder: str | None = None
     """A folder with train.jsonl and test.jsonl (or .parquet); None loads from the hub."""
     revision: str = "main"
-    """The hub's branch, tag or commit; pinned before anything runs. Unused with a folder."""
+    """A branch, tag or commit on the hub; pinned to a commit before anything runs. Unused with a folder."""
     digest: Digest | None = None
 
 
@@ -65,7 +65,7 @@ class HubSource(Frozen):
     revision: str = "main"
     train_split: str | None = "train"
     test_split: str | None = "test"
-    """None: test problems are taken from the training split by the hash of their question."""
+    """None takes the test problems from the training split, by the hash of their question."""
     question: str = "question"
     answer: str = "answer"
     difficulty: str | None = None
@@ -78,11 +78,11 @@ class FileSource(Frozen):
 
     kind: Literal["file"] = "file"
     path: str
-    """Relative to the experiment file."""
+    """Path relative to the experiment file."""
     test_path: str | None = None
-    """A file of its own for testing; None: a tenth of the rows, by the hash of their question."""
+    """A separate file for testing; None takes a tenth of the rows of `path`, by the hash of their question."""
     question: str | None = None
-    """None is `question`, or `problem` where there is no such column."""
+    """Name of the question column; None means `question`, or `problem` if there is no such column."""
     answer: str = "answer"
     difficulty: str | None = None
     digest: Digest | None = None
@@ -95,22 +95,23 @@ Source = Annotated[
 
 
 class Prompt(Frozen):
-    """How a question is put to a model. Training and evaluation use the same one."""
+    """The way a question is put to a model. Training and evaluation use the same prompt."""
 
     template: str = "{question}"
-    """`{question}` is replaced by the question, `{budget}` by the number of tokens that it may take."""
+    """`{question}` is replaced by the question, `{budget}` by the number of tokens that the answer may take."""
     system: str | None = None
     """A system message, for models with a chat template."""
     chat: bool | None = None
-    """Wrap in the model's chat template; None does so where the model has one."""
+    """Whether to wrap the prompt in the model's chat template; None does so if the model has one."""
     budgets: tuple[int, int] | None = None
-    """The least and the most tokens that a prompt may allow. Each question has its own, drawn by its text: the same in
-    training and in evaluation. `{budget}` names it to a model that can read it."""
+    """The smallest and the largest token budget of a prompt. Each question has its own budget, drawn by its text, so it
+    is the same in training and in evaluation. `{budget}` states it to a model that can read it."""
     thinking: bool | None = None
-    """For chat templates that can switch thinking on and off (`enable_thinking`); None leaves it to the template."""
+    """Switches thinking on or off in chat templates that support it (`enable_thinking`); None leaves it to the
+    template."""
 
     def instructed(self, instruction: str) -> "Prompt":
-        """The same with a line after the question."""
+        """Return the prompt with this instruction as an extra line after the question."""
         return self.model_copy(update={"template": self.template.replace("{question}", f"{{question}}\n{instruction}")})
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What makes the completions: our own decoding loop, or vLLM, in the step's own process or as a server."""
+"""The engine that generates completions: our own decoding loop, or vLLM, in the step's own process or as a server."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -8,34 +8,34 @@ from effreason.frozen import Frozen
 
 
 class OwnSampler(Frozen):
-    """The decoding loop of `effreason.generation.sampler`, over the very weights that are trained or measured."""
+    """The decoding loop of `effreason.generation.sampler`, on the same weights that are trained or evaluated."""
 
     kind: Literal["sampler"] = "sampler"
 
 
 class Vllm(Frozen):
-    """vLLM in the step's own process; in training it holds a copy of the policy beside the trainer's, on the same GPU.
+    """vLLM in the step's own process; in training it holds a second copy of the policy on the trainer's GPU.
 
-    Needs the environment that `make vllm` builds, in which the step then runs. What is below changes speed alone.
+    It needs the environment that `make vllm` builds; the step runs in it. The options below affect only speed.
     """
 
     unhashed: ClassVar[frozenset[str]] = frozenset({"tensor_parallel", "cache_gib", "rows", "compiled"})
 
     kind: Literal["vllm"] = "vllm"
     tensor_parallel: int = Field(1, ge=1)
-    """GPUs (or on a CPU, processes) over which each layer is split; has to divide the model's attention heads."""
+    """GPUs (on a CPU, processes) over which each layer is split; must divide the model's number of attention heads."""
     cache_gib: float = Field(2.0, gt=0)
-    """Memory for keys and values, of each GPU or process."""
+    """GiB for keys and values on each GPU, or in each process."""
     rows: int = Field(256, ge=1)
-    """Completions that are decoded side by side, at most."""
+    """Largest number of concurrent completions."""
     compiled: bool = False
-    """Compile the model first: some 30 s at the start for a faster decoding step."""
+    """Whether to compile the model first, which takes about 30 s at the start and makes each decoding step faster."""
 
 
 class VllmServer(Frozen):
-    """A vLLM that runs elsewhere, on a GPU or host of its own, as docs/vllm.md starts it.
+    """A vLLM server on a GPU or host of its own, started as docs/vllm.md describes.
 
-    In training the policy goes to it through a folder that both can read.
+    In training the policy is passed to it through a folder that both can read.
     """
 
     unhashed: ClassVar[frozenset[str]] = frozenset({"url", "folder", "parallel"})
@@ -43,29 +43,30 @@ class VllmServer(Frozen):
     kind: Literal["vllm-server"] = "vllm-server"
     url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^/]+$")
     folder: str | None = None
-    """Where weights are laid down for the server to read; None does on one host, unless the step's temporary folder is
-    its own, as in a container."""
+    """Folder in which weights are left for the server to read. None is enough on one host, unless the step's temporary
+    folder is private to it, as in a container."""
     parallel: int = Field(64, ge=1)
-    """Requests under way at a time."""
+    """Number of concurrent requests."""
 
 
 Engine = Annotated[OwnSampler | Vllm | VllmServer, Field(discriminator="kind")]
 
 
 class Agreement(Frozen):
-    """How closely the engine that samples and the trainer have to agree: the mean over sampled tokens of the absolute
-    difference of their log-probabilities, in nats.
+    """How closely the sampling engine and the trainer must agree: limits on the mean over sampled tokens of the
+    absolute difference of their log-probabilities, in nats.
 
-    Rounding in bfloat16 comes to some thousandths, in float32 to millionths; an engine whose weights are old drifts
+    Rounding in bfloat16 contributes a few thousandths, in float32 millionths; an engine with outdated weights drifts
     away from the policy step by step.
     """
 
     sequences: int = Field(8, ge=1)
-    """Completions of every step that are compared."""
+    """Completions compared in every step."""
     alarm_nats: float | None = Field(None, gt=0)
-    """None is 0.001 where a CPU computes in float32, else 0.02, and never above stop_nats."""
+    """Difference above which an alarm is raised. None means 0.001 for float32 on a CPU, otherwise 0.02, and never above
+    stop_nats."""
     stop_nats: float | None = Field(None, gt=0)
-    """Beyond it the training stops; None is 0.005 where a CPU computes in float32, else 0.05, and never below
+    """Difference above which training stops. None means 0.005 for float32 on a CPU, otherwise 0.05, and never below
     alarm_nats."""
 
     @model_validator(mode="after")
@@ -76,13 +77,13 @@ class Agreement(Frozen):
 
 
 class NoCorrection(Frozen):
-    """The engine's completions are taken as the policy's own."""
+    """No correction: the engine's completions are treated as the policy's own."""
 
     kind: Literal["none"] = "none"
 
 
 class TokenTruncated(Frozen):
-    """Each token's share of the gradient is weighed by the probability ratio of trainer and engine, at most `cap`
+    """Each token's share of the gradient is weighted by the probability ratio of trainer to engine, at most `cap`
     (truncated importance sampling; Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-Policy RL
     Training")."""
 
@@ -91,12 +92,12 @@ class TokenTruncated(Frozen):
 
 
 class SequenceTruncated(Frozen):
-    """As `TokenTruncated`, with one ratio for a completion, the product of its tokens': unbiased up to the cap where
-    the token's is not, and of more variance in long completions."""
+    """Like `TokenTruncated`, but with one ratio per completion, the product of its tokens' ratios: unbiased up to the
+    cap, which the token ratio is not, and with more variance in long completions."""
 
     kind: Literal["sequence-truncated"] = "sequence-truncated"
     cap: float = Field(2.0, ge=1)
 
 
 Correction = Annotated[NoCorrection | TokenTruncated | SequenceTruncated, Field(discriminator="kind")]
-"""For the mismatch between the engine that samples and the trainer; with `OwnSampler` there is none to correct."""
+"""The correction for the mismatch between sampling engine and trainer; with `OwnSampler` there is no mismatch."""

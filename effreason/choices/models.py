@@ -1,4 +1,4 @@
-"""Which model: the built-in one, one on the hub, or one in a folder."""
+"""The choice of model: the built-in one, one on the hub, or one in a folder."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -9,40 +9,40 @@ from effreason.frozen import Frozen
 
 
 class BuiltInModel(Frozen):
-    """The reasoner that is shipped with the package: half a million parameters, sums digits aloud."""
+    """The reasoner shipped with the package: half a million parameters, adds digits aloud."""
 
     source: Literal["builtin"] = "builtin"
     name: Name = "reasoner"
     digest: Digest | None = None
-    """SHA-256 of its files; filled in when the experiment is pinned."""
+    """SHA-256 of the model's files; filled in when the experiment is pinned."""
 
 
 class HubModel(Frozen):
-    """A model on the Hugging Face hub. Gated ones need HF_TOKEN in the environment."""
+    """A model on the Hugging Face hub. Gated models need HF_TOKEN in the environment."""
 
     source: Literal["hub"] = "hub"
     name: Name
     id: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    """Such as `HuggingFaceTB/SmolLM2-135M-Instruct`."""
+    """Repository, such as `HuggingFaceTB/SmolLM2-135M-Instruct`."""
     revision: str = "main"
-    """A branch, tag or commit; pinned to the commit it names before anything runs."""
+    """A branch, tag or commit; pinned to a commit before anything runs."""
     trust_remote_code: bool = False
-    """Run Python that the repository brings. Off unless asked for: it is somebody else's code."""
+    """Whether to run Python code from the repository. Off unless asked for, since it is somebody else's code."""
 
 
 class FolderModel(Frozen):
-    """A model saved by transformers in a local folder, as safetensors."""
+    """A model in a local folder, saved by transformers as safetensors."""
 
     unhashed: ClassVar[frozenset[str]] = frozenset({"path"})
 
     source: Literal["folder"] = "folder"
     name: Name
     path: str
-    """Relative to the experiment file."""
+    """Path relative to the experiment file."""
     gguf_file: str | None = None
-    """Read the weights from this GGUF file of the folder instead of safetensors."""
+    """GGUF file in the folder to read the weights from, instead of safetensors."""
     digest: Digest | None = None
-    """SHA-256 of its files; filled in when the experiment is pinned."""
+    """SHA-256 of the model's files; filled in when the experiment is pinned."""
 
 
 Model = Annotated[BuiltInModel | HubModel | FolderModel, Field(discriminator="source")]

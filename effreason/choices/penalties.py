@@ -1,4 +1,4 @@
-"""What length costs: the strength of each penalty is the cell's alpha, in the unit of its paper."""
+"""The length penalties. The strength of each is the alpha of the cell, in the unit of the penalty's paper."""
 
 from math import inf, isinf
 from typing import Annotated, ClassVar, Literal
@@ -18,8 +18,8 @@ class SigmoidPenalty(Frozen):
 
 
 class MinMaxPenalty(Frozen):
-    """Kimi k1.5 (2025): up to alpha / 2 more or less by where a length lies between the shortest and the longest of
-    the group; wrong completions only ever lose."""
+    """Kimi k1.5 (2025): up to alpha / 2 more or less, by the position of the length between the shortest and the
+    longest of the group; wrong completions never gain."""
 
     alpha_below: ClassVar[float] = 2.0
     usual_alphas: ClassVar[str] = "0.1 to 1"
@@ -28,8 +28,8 @@ class MinMaxPenalty(Frozen):
 
 
 class TruncationPenalty(Frozen):
-    """ThinkPrune (2025), DLER (2025): correct within a limit or nothing. alpha is the share of max_tokens that is taken
-    away, so the limit is (1 - alpha) · max_tokens. A completion beyond it earns as little as a wrong one."""
+    """ThinkPrune (2025), DLER (2025): only completions within a limit earn anything. alpha is the share of max_tokens
+    that is taken away, so the limit is (1 - alpha) · max_tokens. A longer completion earns the same as a wrong one."""
 
     alpha_below: ClassVar[float] = 1.0
     usual_alphas: ClassVar[str] = "0.25 to 0.75"
@@ -45,12 +45,13 @@ class LengthTargetPenalty(Frozen):
 
     kind: Literal["length-target"] = "length-target"
     target: int = Field(ge=1)
-    """Tokens. Depends on the model and its problems: a third to a half of what it spends is a start."""
+    """Target in tokens. It depends on the model and its problems: start with a third to a half of what the model
+    spends."""
 
 
 class DifficultyTargetPenalty(Frozen):
-    """LASER-D (2025): alpha more for correct completions within a target that the batch sets for each of three classes
-    of difficulty; the easier the class, the tighter."""
+    """LASER-D (2025): alpha more for correct completions within a target that is set from the batch for each of three
+    classes of difficulty; the easier the class, the tighter the target."""
 
     alpha_below: ClassVar[float] = inf
     usual_alphas: ClassVar[str] = "0.1 to 0.5"
@@ -59,8 +60,8 @@ class DifficultyTargetPenalty(Frozen):
 
 
 class BudgetPenalty(Frozen):
-    """L1-Max (2025): correct completions earn clip(alpha · (budget - tokens) + 1/2, 0, 1), the budget being the one
-    that the prompt names. alpha is per token; alpha 0 is half of correctness."""
+    """L1-Max (2025): correct completions earn clip(alpha · (budget - tokens) + 1/2, 0, 1), where the prompt names the
+    budget. alpha is per token; at alpha 0 a correct completion earns 1/2."""
 
     alpha_below: ClassVar[float] = inf
     usual_alphas: ClassVar[str] = "0.002 to 0.01 for budgets of thousands of tokens; about 1 / budget for others"
@@ -69,21 +70,21 @@ class BudgetPenalty(Frozen):
 
 
 class CosinePenalty(Frozen):
-    """Yeo et al. (2025): correct completions from 1 down to 1 - alpha along a cosine that ends at max_tokens, wrong
-    ones from -alpha · wrong_weight up to 0, truncated ones -alpha · wrong_weight."""
+    """Yeo et al. (2025): along a cosine that ends at max_tokens, correct completions earn from 1 down to 1 - alpha and
+    wrong ones from -alpha · wrong_weight up to 0; truncated ones earn -alpha · wrong_weight."""
 
     alpha_below: ClassVar[float] = 1.0
     usual_alphas: ClassVar[str] = "0.1 to 0.5"
 
     kind: Literal["cosine"] = "cosine"
     wrong_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
-    """How much more length moves wrong completions than correct ones; the paper has 10."""
+    """How much more length affects wrong completions than correct ones; 10 in the paper."""
 
 
 class SolveRatePenalty(Frozen):
-    """ALP (2025): every completion pays alpha for each `unit` of tokens, times the share of the group that is correct.
+    """ALP (2025): every completion pays alpha per `unit` tokens, times the share of the group that is correct.
 
-    Wrong answers stay below right ones while alpha · max_tokens <= unit.
+    Wrong answers earn less than right ones as long as alpha · max_tokens <= unit.
     """
 
     alpha_below: ClassVar[float] = inf
@@ -91,7 +92,7 @@ class SolveRatePenalty(Frozen):
 
     kind: Literal["solve-rate"] = "solve-rate"
     unit: int = Field(1000, ge=1)
-    """Tokens that alpha is the price of."""
+    """Number of tokens that cost alpha."""
 
 
 class MeanRelativePenalty(Frozen):
@@ -104,10 +105,10 @@ class MeanRelativePenalty(Frozen):
 
 
 class ShortestCorrectPenalty(Frozen):
-    """ShorterBetter (2025): every completion pays alpha for each `unit` of tokens that it is away from the shortest
+    """ShorterBetter (2025): every completion pays alpha per `unit` tokens by which its length differs from the shortest
     correct one of its group.
 
-    Wrong answers stay below right ones while alpha · max_tokens <= unit.
+    Wrong answers earn less than right ones as long as alpha · max_tokens <= unit.
     """
 
     alpha_below: ClassVar[float] = inf
@@ -115,7 +116,7 @@ class ShortestCorrectPenalty(Frozen):
 
     kind: Literal["shortest-correct"] = "shortest-correct"
     unit: int = Field(1000, ge=1)
-    """Tokens that alpha is the price of."""
+    """Number of tokens that cost alpha."""
 
 
 Penalty = Annotated[
@@ -131,11 +132,11 @@ Penalty = Annotated[
     | ShortestCorrectPenalty,
     Field(discriminator="kind"),
 ]
-"""What makes short correct completions earn more. `alpha_below` bounds its alpha from above."""
+"""A penalty, by which short correct completions earn more than long ones. Its alpha must be below `alpha_below`."""
 
 
 def check_alpha(penalty: Penalty, alpha: float) -> None:
-    """Raise `ValueError` where `alpha` is negative, not a number, or more than the penalty bears."""
+    """Raise `ValueError` if `alpha` is negative, not a number, or above the range of the penalty."""
     if not 0 <= alpha < penalty.alpha_below:
         above = penalty.alpha_below
         reason = "" if isinf(above) else f": at {above:g} a long right answer would earn no more than a wrong one"

@@ -1,4 +1,4 @@
-"""What finds a place for each step: this machine's own queue, or a Ray cluster."""
+"""The scheduler of the steps: this machine's own queue, or a Ray cluster."""
 
 from typing import Annotated, Literal
 
@@ -8,21 +8,24 @@ from effreason.frozen import Frozen
 
 
 class Local(Frozen):
-    """On this machine, in turn with all that runs on it. docs/gpus.md."""
+    """Steps run on this machine and share one queue with its other runs. See docs/gpus.md."""
 
     kind: Literal["local"] = "local"
 
 
 class Ray(Frozen):
-    """On the node of a Ray cluster that has room, with the GPUs that Ray gives. docs/scaling.md."""
+    """Steps run on nodes of a Ray cluster that have room, with the GPUs that Ray assigns. See docs/scaling.md."""
 
     kind: Literal["ray"] = "ray"
     address: str | None = Field(None, pattern=r"^[^/\s]+:[0-9]+$")
-    """Such as 127.0.0.1:6379; None is that of RAY_ADDRESS, or else the cluster that this machine is a node of."""
+    """Address of the cluster, such as 127.0.0.1:6379. None means RAY_ADDRESS, or else the cluster that this machine is
+    a node of."""
     cores: int = Field(1, ge=1)
-    """Of its node, for each process of a step; also the CPU threads of each, unless `threads` says how many."""
+    """Cores reserved on the node for each process of a step; also the CPU threads of each process, unless `threads` is
+    set."""
     moves: int = Field(3, ge=0)
-    """How often at most a step goes on, mostly elsewhere, because its node was lost or its process killed."""
+    """Largest number of times that a step is continued, usually on another node, after its node was lost or its process
+    killed."""
 
 
 def _spelled_out(given: object) -> object:
@@ -34,4 +37,4 @@ Scaling = Annotated[
     Field(discriminator="kind"),
     BeforeValidator(_spelled_out, json_schema_input_type=Local | Ray | Literal["local", "ray"]),
 ]
-"""A table, or the bare kind: `engine = "ray"`."""
+"""The scheduler, written as a table or as the bare kind: `engine = "ray"`."""

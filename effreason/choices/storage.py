@@ -1,4 +1,4 @@
-"""Where artifacts are kept."""
+"""The storage of artifacts: a folder, or S3."""
 
 from typing import Annotated, Literal
 
@@ -21,12 +21,13 @@ class S3Home(Frozen):
     bucket: str = Field(min_length=3, max_length=63)
     prefix: str = ""
     endpoint: str | None = None
-    """Such as http://127.0.0.1:9000; None is AWS itself."""
+    """URL of the server, such as http://127.0.0.1:9000; None means AWS."""
     region: str | None = None
     cache_bytes: int = Field(20_000_000_000, ge=0)
-    """Most of what was read from here that stays on this machine, least recently used out first; 0 keeps none."""
+    """Size limit of this machine's cache of what was read from S3; the least recently used files are removed first, and
+    0 keeps none."""
     cache_folder: str | None = None
-    """None is effreason/artifacts in XDG_CACHE_HOME or ~/.cache."""
+    """Folder of that cache; None means effreason/artifacts in XDG_CACHE_HOME or ~/.cache."""
 
 
 Home = Annotated[FolderHome | S3Home, Field(discriminator="kind")]

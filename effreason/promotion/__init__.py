@@ -1,8 +1,8 @@
-"""Which policy is the champion of an experiment, how another takes its place, and what is usual of a night.
+"""The champion of an experiment: which policy it is, how another takes its place, and whether a night was usual.
 
 night.py      the experiment as one night runs it, and the nights before
-gate.py       is the candidate no worse, and shorter?
-drift.py      is tonight as the nights before were?
+gate.py       whether the candidate is no less accurate and uses fewer tokens
+drift.py      whether tonight's figures are like those of earlier nights
 champion.py   the pointer to the champion, with its history
-page.py       a night as a person reads it
+page.py       the page about a night
 """

@@ -1,11 +1,11 @@
-"""The champion of an experiment: a pointer to a policy in the store, changed at one moment and with a history.
+"""The champion of an experiment: a pointer to a policy in the store that changes atomically and keeps its history.
 
     champion/NAME/000001.json   an entry: which policy, who made it champion, when and why
     champion/NAME/000002.json   … the last one is in force
 
-An entry is only ever added, as the successor of the one that its maker has seen. So of two that would change the
-champion at once, one does and the other is told; and whenever a maker is killed, the champion is the old one or the
-new one. Without any entry the champion is the base model, which counts as entry 0.
+Entries are only ever added, each as the successor of the one that its maker has seen. So if two makers change the
+champion at once, one succeeds and the other gets an error; and if a maker is killed, the champion is either the old one
+or the new one. Without any entry the champion is the base model, which counts as entry 0.
 """
 
 import secrets
@@ -33,35 +33,35 @@ class Entry(Frozen):
     line: Name
     number: int = Field(ge=1)
     policy: Address | None
-    """None is the base model."""
+    """None means the base model."""
     restores: int | None = None
-    """Which entry a rollback goes back to; None in a promotion."""
+    """The entry that a rollback goes back to; None in a promotion."""
     decision: Decision | None = None
-    """The night's, with its figures; None in a rollback."""
+    """The decision of the night, with its figures; None in a rollback."""
     evaluations: dict[str, Address] = {}
-    """Those that the decision rests on: of `candidate`, `champion` and `base`."""
+    """The evaluations of `candidate`, `champion` and `base` that the decision rests on."""
     by: str
     at: str
     """UTC, ISO 8601."""
     why: str
     token: str
-    """Its maker's alone, by which a maker knows whether its own entry stands."""
+    """Known to the maker of the entry alone, who checks by it whether the entry that stands is its own."""
 
     @property
     def in_force(self) -> int:
-        """The entry whose policy this one makes champion."""
+        """The number of the entry whose policy this one makes champion."""
         return self.number if self.restores is None else self.restores
 
 
 class Maker(NamedTuple):
-    """Who changes the champion, and why."""
+    """The person or run that changes the champion, and the reason."""
 
     by: str
     why: str
 
 
 class Champion:
-    """That of the experiment called `line`, in `store`."""
+    """The champion of the experiment called `line`, in `store`."""
 
     def __init__(self, store: Store, line: Name) -> None:
         self.line = line
@@ -69,21 +69,21 @@ class Champion:
         self._journal = store.journal(f"{FOLDER}/{line}")
 
     def entry(self) -> Entry | None:
-        """The one in force; None before the first promotion."""
+        """Return the entry in force; None before the first promotion."""
         last = self._journal.last()
         return self._read(last) if last else None
 
     def history(self) -> list[Entry]:
-        """Oldest first."""
+        """Return all entries, oldest first."""
         return [self._read(number) for number in range(1, self._journal.last() + 1)]
 
     def promote(self, decision: Decision, evaluations: dict[str, Address], seen: Entry | None, by: str) -> Entry:
-        """Make the decision's candidate the champion after `seen`, which it was compared with.
+        """Make the decision's candidate the champion after `seen`, the entry it was compared with.
 
-        Where its night has done so already, that entry is returned.
+        Return the new entry, or that of an earlier run of the same night.
 
         Raises:
-            UserError: the decision does not promote, or its candidate has been champion and is so no more.
+            UserError: the decision does not promote, or its candidate is a former champion.
             StepFailure: somebody else has changed the champion since, or the candidate is not in the store.
         """
         if not decision.promotes:
@@ -103,20 +103,21 @@ class Champion:
         return self._add(entry)
 
     def before(self, night: Night, candidate: Address) -> Entry | None:
-        """The entry with which a night compares its candidate: the one in force.
+        """Return the entry with which a night compares its candidate: the one in force.
 
-        Where that night has made that candidate the champion already, it is the one before: so to run it again is to
-        find what it has found.
+        If that night has already made that candidate the champion, return the entry before, so that running the night
+        again gives the same result.
         """
         before = list(takewhile(lambda entry: not _made_by(entry, night, candidate), self.history()))
         return before[-1] if before else None
 
     def roll_back(self, maker: Maker, to: int | None = None) -> Entry:
-        """Make the policy of the entry `to` champion again; None is the one before that in force, 0 the base model.
+        """Make the policy of the entry `to` champion again; None means the entry before the one in force, 0 the base
+        model.
 
         Raises:
             UserError: there is no such entry, or it is in force.
-            StepFailure: somebody else has changed the champion at the same moment, or the policy has left the store.
+            StepFailure: somebody else changed the champion at the same moment, or the policy is no longer in the store.
         """
         seen = self.entry()
         if seen is None:
@@ -135,7 +136,7 @@ class Champion:
         return self._add(entry)
 
     def _refuse_former(self, entry: Entry) -> None:
-        """Whoever went back from a champion had a reason that the gate does not know."""
+        """Raise `UserError` for a former champion: whoever rolled it back had a reason that the gate does not know."""
         history = self.history()
         for former in (each for each in history if each.policy == entry.policy and each.restores is None):
             back = _is_rolled_back(former, history)
@@ -147,7 +148,7 @@ class Champion:
                 )
 
     def _before(self, seen: Entry) -> int:
-        """A rollback after a rollback goes back further."""
+        """Return the number of the entry to roll back to; a rollback after a rollback goes back further."""
         if seen.in_force == 0:
             raise UserError(
                 f"The champion of {self.line} is the base model.", "No earlier champion exists; choose one with --to."
@@ -198,18 +199,18 @@ class Champion:
 
 
 def _is_rolled_back(entry: Entry, history: Sequence[Entry]) -> bool:
-    """Whether the last rollback since went further back."""
+    """Return whether the last rollback after this entry went back beyond it."""
     goals = [later.restores for later in history[entry.number :] if later.restores is not None]
     return bool(goals) and goals[-1] < entry.number
 
 
 def _made_by(entry: Entry, night: Night, candidate: Address) -> bool:
-    """Whether it is the promotion of the candidate by that night."""
+    """Return whether the entry is the promotion of the candidate by that night."""
     return entry.decision is not None and (entry.decision.night, entry.policy) == (night, candidate)
 
 
 def lines(store: Store) -> list[str]:
-    """The experiments that have had a champion."""
+    """Return the names of the experiments that have had a champion."""
     return store.journals(FOLDER)
 
 

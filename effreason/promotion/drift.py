@@ -1,15 +1,15 @@
-"""Is tonight as the nights before were?
+"""Drift: whether tonight's figures are like those of earlier nights.
 
-From the candidates of the last nights and from the base model on their problems: the base model never changes, so where
-it drifts too, the problems or the machine have changed and not the training.
+The candidates of the last nights are compared, and the base model on their problems: the base model never changes, so
+if it drifts too, the problems or the machine have changed and not the training.
 
-A figure is unusual where it lies outside of a prediction interval from n earlier nights (Hahn & Meeker 1991),
+A figure is unusual if it lies outside a prediction interval from n earlier nights (Hahn & Meeker 1991),
 
     mean ± t(n - 1) · s · √(1 + 1/n)
 
-with s the spread between nights, but at least the error of tonight's own figure: a few nights that happen to agree
-are no reason for alarm. The intervals hold for all figures of a night at once (Bonferroni), so that one quiet night in
-twenty alarms for nothing.
+where s is the standard deviation between nights, but at least the standard error of tonight's figure, so that a few
+nights that happen to agree cause no alarm. The intervals hold for all figures of a night jointly (Bonferroni), so one
+ordinary night in twenty raises a false alarm.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,36 +24,39 @@ from effreason.evaluation.intervals import CONFIDENCE, t_quantile
 from effreason.frozen import Frozen
 
 FEWEST_NIGHTS = 5
-"""Before the spread between nights can be told."""
+"""Number of nights from which the spread between nights is estimated, at least."""
 
 Quantity = Literal["accuracy", "tokens"]
 
 
 class Figure(Frozen):
-    """One figure of tonight beside what the nights before lead to expect. Read by `page`, and by people as JSON."""
+    """One figure of tonight beside the interval expected from earlier nights. Read by `page`, and by people as JSON."""
 
     who: Literal["candidate", "base"]
     suite: Name
     quantity: Quantity
     tonight: Interval | None
-    """At 95%."""
+    """The figure with its 95% interval."""
     nights: int
-    """Earlier ones with this figure."""
+    """Number of earlier nights with this figure."""
     expected: Interval | None
-    """None with fewer than five nights, or without a figure tonight."""
+    """The prediction interval; None with fewer than five nights, or without a figure tonight."""
     unusual: bool | None
-    """None where nothing was to be expected."""
+    """None if there is no prediction interval."""
 
 
 def drift(measured: Sequence[Measured], past: Sequence[Decision]) -> list[Figure]:
-    """Every figure of tonight's candidate and of the base model; `past` in any order."""
+    """Return every figure of tonight's candidate and of the base model; `past` may be in any order."""
     tonight = [each for each in measured if each.who != "champion"]
     confidence = 1 - (1 - CONFIDENCE) / max(1, 2 * len(tonight))
     return [figure for each in tonight for figure in _figures(each, past, confidence)]
 
 
 def expected(earlier: Sequence[float], error: float, confidence: float) -> Interval | None:
-    """Where the next figure lies with this confidence if it is as the `earlier` ones; `error` is its standard error."""
+    """Return the prediction interval of the next figure from the `earlier` ones, None if there are too few.
+
+    `error` is the standard error of the next figure.
+    """
     if len(earlier) < FEWEST_NIGHTS:
         return None
     values = np.asarray(earlier, dtype=np.float64)

@@ -1,18 +1,18 @@
-"""Whether a candidate becomes the champion: no worse in accuracy, and shorter.
+"""The gate: whether a candidate becomes the champion, being no less accurate and using fewer tokens.
 
 On every suite of the gate, paired by problem:
 
     accuracy   non-inferior to the champion, and to the base model: the lower limit of the change is above -margin
     tokens     fewer than the champion's: the upper limit of the ratio of mean tokens is below 1
 
-Every limit is one-sided at the gate's confidence. All conditions have to hold, so a candidate that ought not to pass
-does not do so more often than by the weakest of them, however many there are (an intersection-union test, Berger
-1982); nothing is shared out among them. A point estimate below 1 would not do for tokens: of two equal policies every
-second night would promote one. The base model is the fixed point of the second margin: without it, a chain of champions
-could lose a little each night within the first.
+Every limit is one-sided at the gate's confidence. All conditions have to hold, so the error rate is at most that of a
+single condition, however many there are (an intersection-union test, Berger 1982), and the confidence is not split
+between them. For tokens, a point estimate below 1 would not be enough: with two equal policies, every second night
+would promote one. The second margin is relative to the base model, which never changes: otherwise each champion in a
+chain could lose a little within the first margin.
 
-Too few problems are a reason to refuse: fewer than the intervals were tried on (`evaluation.intervals`), or so few that
-none of them might belong to a share as large as the margin that the candidate has unlearned.
+Too few problems are a reason to refuse: fewer than the intervals were tested with (`evaluation.intervals`), or so few
+that, if the candidate had unlearned a share of all problems as large as the margin, none might be in the sample.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,14 +28,14 @@ from effreason.figures import percent, points
 from effreason.specs import GateSpec
 
 FEWEST_PROBLEMS = 30
-"""That the intervals were tried on."""
+"""The smallest number of problems with which the intervals were tested."""
 
 Suites = Mapping[str, Judged]
 """The judged completions of one model by suite."""
 
 
 class Models(NamedTuple):
-    """What the gate compares."""
+    """The evaluations that the gate compares."""
 
     candidate: Suites
     champion: Suites
@@ -43,7 +43,7 @@ class Models(NamedTuple):
 
 
 def checks(spec: GateSpec, models: Models) -> Iterator[Check]:
-    """Every condition, suite by suite; against the base model only where it is not the champion itself."""
+    """Yield every check, suite by suite; with the base model only if it is not itself the champion."""
     of_base = spec.champion == spec.base
     margin = min(spec.gate.max_accuracy_loss, spec.gate.max_total_loss) if of_base else spec.gate.max_accuracy_loss
     for suite in spec.suites:
@@ -55,7 +55,7 @@ def checks(spec: GateSpec, models: Models) -> Iterator[Check]:
 def check(
     spec: GateSpec, suite: str, candidate: Judged, other: Judged, against: Literal["champion", "base"], margin: float
 ) -> Check:
-    """Compare the candidate with one other model on one suite; only with the champion in tokens as well."""
+    """Compare the candidate with one other model on one suite: in accuracy, and with the champion in tokens as well."""
     two_sided = 2 * spec.gate.confidence - 1
     change = pooled_change(other, [candidate], two_sided, two_sided)
     told = Check(
@@ -71,12 +71,14 @@ def check(
 
 
 def fewest_problems(margin: float, confidence: float) -> int:
-    """So many that the chance to meet none of a share `margin` of all problems is at most 1 - confidence."""
+    """Return how many problems must be drawn so that, if a share `margin` of all problems has some property, the
+    probability to draw none of them is at most 1 - confidence.
+    """
     return max(FEWEST_PROBLEMS, ceil(log(1 - confidence) / log1p(-margin)))
 
 
 def verdict(spec: GateSpec, found: Sequence[Check]) -> str:
-    """The sentence of the decision."""
+    """Return the sentence that states the decision."""
     level = f"at {100 * spec.gate.confidence:g}%, one-sided"
     if refusals := [f"on {each.suite} it {each.refusal}" for each in found if each.refusal]:
         return f"The candidate is refused ({level}): {'; '.join(refusals)}."
@@ -109,7 +111,7 @@ def _too_little(told: Check, fewest: int) -> str:
 
 
 def _merit(told: Check) -> str:
-    assert told.accuracy and told.token_ratio  # noqa: S101  it would have been refused
+    assert told.accuracy and told.token_ratio  # noqa: S101  otherwise it would have been refused
     kept = (
         f"on {told.suite} ({told.problems} problems) it loses at most {100 * told.max_accuracy_loss:.1f} points of "
         f"accuracy against {_NAMES[told.against]} ({points(told.accuracy)} points)"

@@ -1,8 +1,8 @@
 """An experiment as one night runs it, and the nights before.
 
-Every night draws its data anew: the built-in task and those of reasoning-gym make other problems, of files and data
-sets other rows are drawn. The candidate is trained from the base model, never from the champion, so that what goes
-wrong in one night is not handed on to the next.
+Every night draws new data: the built-in task and those of reasoning-gym generate other problems; from files and data
+sets other rows are drawn. The candidate is trained from the base model, never from the champion, so that a fault in one
+night is not passed on to the next.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from effreason.store import Store
 from effreason.store.shelf import Damaged
 
 NIGHTS = 14
-"""Of the nights before, how many say what is to be expected of one."""
+"""Number of earlier nights from which the expected figures of a night are estimated."""
 
 
 def at_night(experiment: Experiment, night: Night) -> Experiment:
-    """The same with data and training of this night, under its seeds. Raises `UserError` unless it has one cell."""
+    """Return the experiment with the data and training seeds of a night. Raises `UserError` unless it has one cell."""
     cells = len(list(experiment.cells()))
     if cells > 1:
         raise UserError(
@@ -36,19 +36,22 @@ def at_night(experiment: Experiment, night: Night) -> Experiment:
 
 
 def refuse_ahead(night: Night) -> None:
-    """Raises `UserError` for a night that has not come anywhere on earth."""
+    """Raise `UserError` for a night that has not begun anywhere on earth."""
     if date.fromisoformat(night) > datetime.now(UTC).date() + timedelta(days=1):
         raise UserError(f"The night {night} is in the future.", "Give a date that is not, or leave it out for tonight.")
 
 
 def candidate_of(experiment: Experiment) -> CellKey:
-    """The one training of a night."""
+    """Return the only cell of a night."""
     return next(experiment.cells())
 
 
 def champion_before(store: Store, experiment: Experiment) -> Entry | None:
-    """What made that champion with which the candidate is compared; `experiment` is one `at_night`, and pinned."""
-    assert experiment.night  # noqa: S101  so it says itself
+    """Return the entry of the champion with which the candidate is compared.
+
+    `experiment` comes from `at_night` and is pinned.
+    """
+    assert experiment.night  # noqa: S101  set by `at_night`
     training = experiment.train_spec(candidate_of(experiment), experiment.prepare_spec().address)
     return Champion(store, experiment.name).before(experiment.night, training.address)
 
@@ -56,8 +59,8 @@ def champion_before(store: Store, experiment: Experiment) -> Entry | None:
 def gate_spec(
     experiment: Experiment, candidate: Contender, champion: Contender, base: Contender, past: tuple[Address, ...]
 ) -> GateSpec:
-    """The spec of the night's gate; `experiment` is one `at_night`."""
-    assert experiment.night  # noqa: S101  so it says itself
+    """Return the spec of the night's gate; `experiment` comes from `at_night`."""
+    assert experiment.night  # noqa: S101  set by `at_night`
     return GateSpec(
         line=experiment.name,
         night=experiment.night,
@@ -71,11 +74,14 @@ def gate_spec(
 
 
 def nights_before(store: Store, experiment: Experiment) -> tuple[Address, ...]:
-    """The decisions of the last nights of this name before its own, latest first: of each night, the one made last."""
+    """Return the addresses of the decisions of the last nights before this one, latest first.
+
+    They are those of experiments of the same name; of several decisions of a night, the one made last counts.
+    """
     latest: dict[Night, Manifest] = {}
     for manifest in _decisions(store):
         made = manifest.artifact
-        assert isinstance(made, Decision)  # noqa: S101  what a gate makes
+        assert isinstance(made, Decision)  # noqa: S101  a gate makes decisions
         known = latest.get(made.night)
         earlier = made.line == experiment.name and made.night < (experiment.night or "")
         if earlier and (known is None or known.provenance.started < manifest.provenance.started):
@@ -86,6 +92,6 @@ def nights_before(store: Store, experiment: Experiment) -> tuple[Address, ...]:
 def _decisions(store: Store) -> Iterator[Manifest]:
     for address in store.addresses():
         if address.startswith("gate/"):
-            with suppress(Damaged):  # one that cannot be read says nothing of what is usual
+            with suppress(Damaged):  # an unreadable decision cannot be compared with
                 if (manifest := store.find(address)) is not None:
                     yield manifest

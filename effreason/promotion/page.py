@@ -1,4 +1,4 @@
-"""A night as a person reads it: the decision, its figures, and whether they are usual. Markdown."""
+"""The page about a night, in Markdown: the decision, its figures, and whether they are usual."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ from effreason.specs import GateSpec
 
 
 def page(spec: GateSpec, decision: Decision, figures: Sequence[Figure]) -> str:
-    """night.md."""
+    """Return the text of night.md."""
     return "\n".join([*_decision(spec, decision), "", *_measured(decision), "", *_drift(figures), ""])
 
 

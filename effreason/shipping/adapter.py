@@ -1,8 +1,8 @@
-"""The low-rank adapter of a policy, found again in its merged weights.
+"""The low-rank adapter of a policy, recovered from its merged weights.
 
 LoRA (Hu et al. 2021) adds a product of two thin matrices to every linear map, so the difference between the policy and
-its base has at most the rank that was trained, and a singular value decomposition gives matrices of that product.
-They are not the ones that were trained, but their product is, up to rounding.
+its base has at most the rank that was trained, and a singular value decomposition gives matrices with that product.
+They are not the matrices that were trained, but their product is the same up to rounding.
 """
 
 from pathlib import Path
@@ -18,11 +18,11 @@ from effreason.models import load
 from effreason.specs import TrainSpec
 
 LARGEST_REMAINDER = 1e-2
-"""What the adapter may miss of a matrix's difference, as a share of its Frobenius norm."""
+"""The largest part of a matrix's difference that the adapter may miss, as a share of its Frobenius norm."""
 
 
 def write_adapter(spec: TrainSpec, policy: Path, folder: Path) -> None:
-    """Write adapter_config.json and adapter_model.safetensors. Raises `UserError` where no adapter is the policy."""
+    """Write adapter_config.json and adapter_model.safetensors. Raises `UserError` if no adapter equals the policy."""
     weights = spec.training.weights
     if isinstance(weights, FullWeights):
         raise UserError("All weights of this policy were trained, so it has no adapter.", "Leave out --adapter.")

@@ -1,4 +1,4 @@
-"""Base models and policies that answer the same question: for a look, not for a measurement."""
+"""The same question put to base models and policies, to look at the answers; this is not an evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,11 @@ from effreason.store import Store
 
 
 class Answer(NamedTuple):
-    """What one model said. Made by `Panel`; read by whoever prints it."""
+    """The answer of one model. Made by `Panel`; read by whoever prints it."""
 
     name: str
     policy: str | None
-    """Its address; None is the base model."""
+    """Address of the policy; None means the base model."""
     text: str
     tokens: int
     truncated: bool
@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Seat:
-    """One model, and how it is asked."""
+    """One model, and the prompt and protocol with which it is asked."""
 
     name: str
     policy: str | None
@@ -58,21 +58,21 @@ class Panel:
         return cls(tuple(seats))
 
     def answers(self, question: str, *, greedy: bool, seed: int) -> list[Answer]:
-        """One completion of each, drawn by the same random numbers, which any `seed` gives.
+        """Return one completion of each model, sampled with the same random numbers, which depend on `seed` alone.
 
-        Raises `UserError` where a model cannot be asked in its prompt.
+        Raises `UserError` if a model cannot be asked with its prompt.
         """
         bits = Random(f"{seed}").getrandbits(32)
         return [_answer(seat, question, greedy, bits) for seat in self.seats]
 
 
 def _spec(policy: Manifest) -> TrainSpec:
-    assert isinstance(policy.spec, TrainSpec)  # noqa: S101  what makes a policy
+    assert isinstance(policy.spec, TrainSpec)  # noqa: S101  policies are made from train specs
     return policy.spec
 
 
 def _base_seat(store: Store, policy: Manifest) -> Seat:
-    """The base, asked as this policy of it is."""
+    """Return the base model, asked as this policy of it is."""
     spec = _spec(policy)
     return Seat(f"{spec.model.name} (base)", None, spec, protocol_of(store, policy), _sampler(spec.model, None))
 
@@ -90,8 +90,11 @@ def _sampler(model: Model, policy: Path | None) -> Sampler:
 
 
 def protocol_of(store: Store, policy: Manifest) -> Protocol:
-    """In which the policy was measured first, as a sweep does right after training, so that no later look of another
-    kind changes how it is asked; where it was not, the usual one with the token limit of its training."""
+    """Return the protocol of the policy's first evaluation, which in a sweep follows its training.
+
+    So no later evaluation changes how it is asked. Without an evaluation, return the default protocol with the token
+    limit of its training.
+    """
     for manifest in evaluations_of(store, policy.address):
         if isinstance(manifest.spec, EvaluateSpec):
             return manifest.spec.protocol

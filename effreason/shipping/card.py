@@ -1,4 +1,4 @@
-"""The model card: what the policy was made from, how, with which results, and what nobody has measured."""
+"""The model card: what the policy was made from, how, with which results, and what was not measured."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -87,12 +87,12 @@ model = PeftModel.from_pretrained(base, "FOLDER")
 
 
 def card(store: Store, policy: Manifest, title: str, *, adapter: bool) -> str:
-    """README.md for the folder of an exported policy."""
+    """Return the README.md for the folder of an exported policy."""
     spec, origin = policy.spec, policy.provenance
-    assert isinstance(spec, TrainSpec)  # noqa: S101  what makes a policy
+    assert isinstance(spec, TrainSpec)  # noqa: S101  policies are made from train specs
     preparation = store.find(spec.problems)
     licence, purpose = licence_of(spec.model), purpose_of(spec)
-    assert isinstance(policy.artifact, Policy)  # noqa: S101  what a train spec makes
+    assert isinstance(policy.artifact, Policy)  # noqa: S101  train specs make policies
     page = PAGE.format(
         title=title,
         base=_base(spec.model),
@@ -121,7 +121,7 @@ NO_LICENCE = "The base model's card names no licence that could be read here: lo
 
 
 def licence_of(model: Model) -> str | None:
-    """As the base model's card names it; None where no card can be read."""
+    """Return the licence that the base model's card names; None if it names none or cannot be read."""
     match model:
         case BuiltInModel():
             return _licence_in(WEIGHTS / "README.md")
@@ -137,7 +137,7 @@ def licence_of(model: Model) -> str | None:
 def _licence_in(page: Path) -> str | None:
     try:
         metadata = (metadata_load(page) if page.is_file() else None) or {}
-    except (ValueError, YAMLError):  # somebody else's page: no mapping at its head, no YAML, or no UTF-8
+    except (ValueError, YAMLError):  # somebody else's page: its head is no mapping, or it is not YAML or not UTF-8
         return None
     licence = metadata.get("license")
     return str(licence) if licence else None
@@ -159,12 +159,12 @@ def _base(model: Model) -> str:
 
 
 def _loaded_from(model: Model) -> str:
-    """What `from_pretrained` is given for the base."""
+    """Return the arguments with which `from_pretrained` loads the base."""
     return f'"{model.id}", revision="{model.revision}"' if isinstance(model, HubModel) else '"BASE"'
 
 
 def _prompting(prompt: Prompt) -> Iterator[str]:
-    """How a question was put to the model, of which its answers depend as they do on its weights."""
+    """Yield the lines on how a question was put to the model; its answers depend on this as well as on its weights."""
     yield f"The prompt that it was trained on, {_CHAT[prompt.chat]}:"
     yield from ("", "```text", prompt.template, "```")
     if prompt.system:
@@ -184,9 +184,9 @@ _CHAT = {
 
 
 def evaluations_of(store: Store, policy: Address) -> list[Manifest]:
-    """The sealed evaluations of a policy; what was measured first comes first.
+    """Return the sealed evaluations of a policy, the earliest first.
 
-    Damaged ones, which do not tell whose they are, are for `effreason artifacts` to tell of.
+    Damaged ones are left out, since they do not tell which policy they belong to; `effreason artifacts` reports them.
     """
     own = []
     for address in store.addresses():
@@ -198,10 +198,10 @@ def evaluations_of(store: Store, policy: Address) -> list[Manifest]:
 
 
 def _results(store: Store, policy: Address) -> Iterator[str]:
-    """Tables of base and policy, of every evaluation that the store holds."""
+    """Yield the lines of a table of base and policy for every evaluation that the store holds."""
     any_found = False
     for after in evaluations_of(store, policy):
-        assert isinstance(after.spec, EvaluateSpec)  # noqa: S101  what `evaluations_of` yields
+        assert isinstance(after.spec, EvaluateSpec)  # noqa: S101  `evaluations_of` returns only these
         before = store.find(after.spec.model_copy(update={"policy": None}).address)
         any_found = True
         yield f"{_asked(after.spec.protocol)}; `{after.address}`. Brackets hold 95% intervals over problems."
@@ -227,7 +227,7 @@ def _rows(who: str, manifest: Manifest | None) -> Iterator[str]:
     if manifest is None or not isinstance(manifest.artifact, Evaluation):
         return
     for suite, found in manifest.artifact.suites.items():
-        if suite == VALIDATION:  # what alpha is chosen on is no test of it
+        if suite == VALIDATION:  # alpha is chosen on it, so it is no test
             continue
         figures = f"{percent(found.accuracy)} | {count(found.tokens)} | {percent(found.truncated)}"
         yield f"| {suite} | {found.problems} × {found.samples} | {who} | {figures} |"

@@ -1,4 +1,4 @@
-"""The folder that is shipped: a policy as transformers loads it and `vllm serve` serves it."""
+"""The exported folder: a policy as transformers loads it and `vllm serve` serves it."""
 
 import json
 import shutil
@@ -18,14 +18,14 @@ from effreason.store.shelf import disk_errors
 def export(store: Store, policy: Manifest, folder: Path, *, adapter: bool = False) -> list[str]:
     """Write safetensors, tokenizer with its chat template, generation config and README.md into `folder`.
 
-    With `adapter` the weights are what LoRA added, for peft, over the base model. A model that lies in `folder` makes
-    way once all of this one is made; other files stay. Returns the files that were written, relative to `folder`.
+    With `adapter` the weights are those that LoRA added to the base model, for peft. A model already in `folder` is
+    replaced once the new one is complete; other files stay. Returns the files written, relative to `folder`.
 
-    Raises `UserError` where the base model is needed and not there, an adapter cannot stand for the policy, or `folder`
-    may not be used; `StepFailure` where the store cannot be read or `folder` not be filled.
+    Raises `UserError` if the base model is needed and missing, an adapter cannot represent the policy, or `folder` may
+    not be used; `StepFailure` if the store cannot be read or `folder` cannot be written.
     """
     spec = policy.spec
-    assert isinstance(spec, TrainSpec)  # noqa: S101  what makes a policy
+    assert isinstance(spec, TrainSpec)  # noqa: S101  policies are made from train specs
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="effreason-export-") as scratch:
@@ -65,9 +65,10 @@ def _laid_down(made: Path, folder: Path) -> list[str]:
 
 
 def _write_ending(model: Path, eos_ids: frozenset[int], pad_id: int | None, made: Path) -> None:
-    """A generation config that ends completions where ours end, so that whoever serves the model ends there too.
+    """Write a generation config with our end-of-sequence tokens, so that completions end at the same place when served.
 
-    All else is as the base has it, also what transformers' own writer refuses, such as a temperature without do_sample.
+    Everything else is as in the base, even what transformers' own writer refuses, such as a temperature without
+    do_sample.
     """
     known = model / "generation_config.json"
     generation = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}

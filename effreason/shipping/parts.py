@@ -1,4 +1,4 @@
-"""Which files are parts of a model: what makes way for another one, in a folder and in a repository alike."""
+"""The files that are parts of a model: an export replaces them, in a folder and in a repository alike."""
 
 from fnmatch import fnmatchcase
 
@@ -20,10 +20,10 @@ OF_A_MODEL = (
     "tekken.json",
     "additional_chat_templates/*",
 )
-"""What a loader takes for parts of the model, whoever wrote it: an adapter beside merged weights changes their answers,
-and an old index hides them."""
+"""The files that a loader takes for parts of the model, whoever wrote them: an adapter beside merged weights changes
+their answers, and an old index hides them."""
 
 
 def is_of_a_model(path: str) -> bool:
-    """Whether a file of a model's folder, or of its repository, is one of those."""
+    """Return whether a file of a model's folder or repository is part of the model."""
     return any(path.count("/") == pattern.count("/") and fnmatchcase(path, pattern) for pattern in OF_A_MODEL)

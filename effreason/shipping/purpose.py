@@ -1,4 +1,4 @@
-"""What a policy was trained for, in the words of its card: no more than algorithm, schedule and alpha say."""
+"""The purpose of a policy as its card states it, derived from its algorithm, schedule and alpha alone."""
 
 from typing import NamedTuple
 
@@ -17,17 +17,17 @@ from effreason.specs import TrainSpec
 
 
 class Purpose(NamedTuple):
-    """Made by `purpose_of`; read by the card."""
+    """The purpose of a policy, in words. Made by `purpose_of`; read by the card."""
 
     aim: str
-    """Goes on after the name of the base."""
+    """Continues the sentence that begins with the name of the base."""
     algorithm: str
     penalty: str
-    """For length, with its alpha."""
+    """The length penalty, with its alpha."""
     caution: str
-    """What the training did about length, and what that says nothing of."""
+    """What was done about length in training, and what does not follow from it."""
     tag: str
-    """By which the hub finds models that were trained in this way."""
+    """Tag by which the hub finds models that were trained in this way."""
 
 
 RL = "reinforcement-learning"
@@ -67,7 +67,10 @@ def _algorithm(algorithm: Algorithm) -> str:
 
 
 def _highest_alpha(spec: TrainSpec) -> float:
-    """That any step can have had: where alpha depends on accuracy, it rises fastest while all answers are right."""
+    """Return the highest alpha that any step can have had.
+
+    If alpha depends on accuracy, it rises fastest while all answers are right.
+    """
     return alpha_at(spec.training.schedule, spec.alpha, [1.0] * (spec.training.steps - 1))
 
 

@@ -1,4 +1,4 @@
-"""An exported folder sent to the hub."""
+"""The upload of an exported folder to the hub."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from effreason.shipping.parts import is_of_a_model
 
 
 def push(folder: Path, files: Sequence[str], repository: str) -> str:
-    """Upload `files` of `folder` into the model repository OWNER/NAME, made private where there is none: the address of
-    its page. A model that lies there makes way in the same commit; other files stay.
+    """Upload `files` of `folder` to the model repository OWNER/NAME and return the address of its page.
 
-    The token is the hub's own affair: HF_TOKEN, or what `hf auth login` left.
+    A repository that does not exist is created as private. A model that is already there is replaced in the same
+    commit; other files stay. The token comes from HF_TOKEN or from `hf auth login`.
 
-    Raises `UserError` where the hub refuses the name or the token, `StepFailure` where it cannot be reached.
+    Raises `UserError` if the hub refuses the name or the token, `StepFailure` if it cannot be reached.
     """
     refuse_no_repository(repository)
     api = HfApi()
@@ -43,7 +43,7 @@ def push(folder: Path, files: Sequence[str], repository: str) -> str:
 
 
 def refuse_no_repository(name: str) -> None:
-    """Raise `UserError` for what can be the name of no repository."""
+    """Raise `UserError` for a name that no repository can have."""
     try:
         validate_repo_id(name)
     except hub_errors.HFValidationError as error:

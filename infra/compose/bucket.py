@@ -1,4 +1,4 @@
-"""The bucket of the stack: made by root, with the rules of infra/s3, and shown to work for the user it is for.
+"""The bucket of the stack: created by root with the rules of infra/s3, and tested with the credentials of its user.
 
 python -m infra.compose.bucket       root in S3_ROOT_KEY and S3_ROOT_SECRET, the user in the usual AWS variables
 """
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 1.0
 MADE = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 UNKNOWN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED})
-"""With which servers refuse a rule of a kind that they do not have: MinIO as InvalidArgument or MalformedXML."""
+"""The statuses with which servers refuse a rule that they do not support: MinIO as InvalidArgument or MalformedXML."""
 ABORT = "AbortIncompleteMultipartUpload"
 LIFECYCLE = Path(__file__).parent.parent / "s3" / "lifecycle.json"
 
@@ -35,7 +35,7 @@ def main() -> int:
     user = _client()
     _patiently(lambda: _make(root, bucket), deadline)
     _patiently(lambda: _set_rules(root, bucket, rules), deadline)
-    # The user and the policy may be made at this moment, by another container.
+    # Another container may be creating the user and the policy at this moment.
     ready = {"Bucket": bucket, "Key": f"{prefix}/working/ready"}
     _patiently(lambda: user.put_object(**ready, Body=b""), deadline, HTTPStatus.FORBIDDEN)
     user.delete_object(**ready)
@@ -64,7 +64,7 @@ def _make(root: Any, bucket: str) -> None:
 
 
 def _set_rules(root: Any, bucket: str, rules: list[dict[str, Any]]) -> None:
-    """All of them, or those that are left for a server that does not know how to remove unfinished uploads."""
+    """Set all rules, or all but those for unfinished uploads on a server that does not support them."""
     put = root.put_bucket_lifecycle_configuration
     try:
         put(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
@@ -76,7 +76,7 @@ def _set_rules(root: Any, bucket: str, rules: list[dict[str, Any]]) -> None:
 
 
 def _patiently(ask: Callable[[], object], deadline: float, *passing: int) -> None:
-    """Ask until it is done. A refusal ends the program, unless the server is busy or the status is in `passing`."""
+    """Call `ask` until it succeeds. A refusal exits, unless the server is busy or the status is in `passing`."""
     while True:
         try:
             ask()

@@ -1,7 +1,7 @@
-"""Make .env from .env.example, with secrets of its own, readable by nobody else: `make up` does it once.
+"""Create .env from .env.example with freshly drawn secrets, readable by nobody else; `make up` does it once.
 
-What is in .env already stays as it is; what .env.example has beyond it is added. Standard library only, and of this
-project what needs no more.
+Settings that are already in .env stay as they are; those that only .env.example has are added. This module needs only
+the standard library, and imports only modules of the project that need no more.
 """
 
 import os
@@ -62,7 +62,7 @@ def _made(name: str) -> str:
 
 
 def _group_of_socket() -> int:
-    """Its number; that of root where there is no socket to look at."""
+    """Return the group ID of the Docker socket; that of root if there is no socket."""
     socket = Path(os.environ.get("DOCKER_SOCKET", "/var/run/docker.sock"))
     return socket.stat().st_gid if socket.exists() else 0
 

@@ -1,4 +1,4 @@
-"""What is known of every step of a run, from what a listener is told; `dashboard` writes it down for people."""
+"""The state of every step of a run, from the events of a listener; `dashboard` writes it down for people."""
 
 import threading
 import time
@@ -14,36 +14,36 @@ from tasks.running.process import Stopped
 
 
 class State(StrEnum):
-    """Of a step, or of a cell, which is its training and its measurement."""
+    """The state of a step, or of a cell, which consists of a training run and its evaluation."""
 
     WAITING = "waiting"
     RUNNING = "running"
     FOUND = "found"
-    """In the store, from an earlier run."""
+    """The artifact is in the store from an earlier run."""
     DONE = "done"
     FAILED = "failed"
-    """Perhaps to be tried again."""
+    """The step has failed and may be tried again."""
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a step stands. Made by `Board`; read by the dashboard and the forecast."""
+    """The status of a step. Made by `Board`; read by the dashboard and the forecast."""
 
     label: str
     state: State = State.WAITING
     began: float | None = None
-    """By the monotonic clock, where it has begun."""
+    """When the step began, by the monotonic clock; None if it has not."""
     phase_began: float = 0.0
-    """When the phase that it is in was first heard of, by the same clock."""
+    """When its present phase was first reported, by the same clock."""
     phase_first: int = 0
-    """How much of the phase was done by then: not nothing where a training goes on from a checkpoint."""
+    """How much of the phase was done by then: more than 0 if a training run continues from a checkpoint."""
     progress: Progress | None = None
-    """The latest, with figures where any has come with some."""
+    """The latest progress, with the latest figures."""
     manifest: Manifest | None = None
-    """Of its artifact, once that is in the store: what was made, from what, and how long it took."""
+    """The manifest of its artifact, once that is in the store: what was made, from what, and how long it took."""
     trouble: str | None = None
-    """The latest sentence on what went wrong, or is to be looked at."""
+    """The latest message on what went wrong or needs attention."""
 
     @property
     def kind(self) -> str:
@@ -51,7 +51,7 @@ class Standing:
 
     @property
     def subject(self) -> str:
-        """Whom it is about, such as `reasoner alpha=0.2 s0`; the step itself where it is about them all."""
+        """The cell of the step, such as `reasoner alpha=0.2 s0`; the step itself if it concerns all cells."""
         return self.label.partition(" ")[2] or self.label
 
     @property
@@ -60,10 +60,10 @@ class Standing:
 
 
 class Board:
-    """A `tasks.running.launching.Listener` that remembers. To be read from any thread."""
+    """A `tasks.running.launching.Listener` that remembers the state of every step. May be read from any thread."""
 
     def __init__(self, labels: Iterable[str]) -> None:
-        """`labels` are those of the steps that are to come, in the order in which they are shown."""
+        """Prepare for the steps of these `labels`, in the order in which they are shown."""
         self._standings = {label: Standing(label) for label in labels}
         self._lock = threading.Lock()
 
@@ -95,7 +95,7 @@ class Board:
         self._change(label, state=State.DONE, manifest=manifest)
 
     def failed(self, label: str, error: EffreasonError) -> None:
-        if isinstance(error, Stopped):  # whatever was to be looked at is so still: it may be why
+        if isinstance(error, Stopped):  # an earlier alarm stays: it may be the reason
             self._change(label, state=State.STOPPED)
         else:
             self._change(label, state=State.FAILED, trouble=str(error))
@@ -107,10 +107,10 @@ class Board:
 
 
 def kind_of(label: str) -> str:
-    """Such as `train`, of `train reasoner alpha=0.2 s0`."""
+    """Return the kind of a step from its label, such as `train` from `train reasoner alpha=0.2 s0`."""
     return label.partition(" ")[0]
 
 
 def _with_figures(progress: Progress, earlier: Mapping[str, float]) -> Progress:
-    """The figures of a batch stay to be seen while the next phase, which has none, goes on."""
+    """Return the progress with the earlier figures if it has none, so that they stay visible in the next phase."""
     return progress if progress.figures else progress.model_copy(update={"figures": dict(earlier)})

@@ -1,7 +1,7 @@
-"""The dashboard of a run: a page of markdown with a line for each cell, as the Prefect UI renders it.
+"""The dashboard of a run: a page of Markdown for the Prefect UI, with a line for each cell.
 
 An evaluation's figures have 95% intervals over problems. Those of a training run in progress are of its latest batch
-alone, drawn at the temperature of training: they say how it goes, not how good the policy is.
+alone, sampled at the training temperature: they show how it goes, not how good the policy is.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,12 +22,12 @@ NOTE = (
     "batch of a training run in progress, without an interval: they show how it goes, not how good the model is."
 )
 ORDER = (State.FAILED, State.STOPPED, State.RUNNING)
-"""Which state of a step is that of its cell, where they differ."""
+"""The states of a step that decide the state of its cell, first match first."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A cell, or a step that is about all of them, with what is known of its steps."""
+    """A cell, or a step that concerns all cells, with the status of its steps."""
 
     subject: str
     standings: tuple[Standing, ...]
@@ -52,7 +52,7 @@ class Line:
 
 
 class Dashboard:
-    """Writes down how a run stands; remembers how many steps it has seen side by side."""
+    """The writer of the dashboard. It remembers the largest number of concurrent steps that it has seen."""
 
     def __init__(self, experiment: Experiment, board: Board) -> None:
         self._name = experiment.name
@@ -61,7 +61,10 @@ class Dashboard:
         self._most_at_once = 1
 
     def markdown(self, browser: str | None, over: bool = False) -> str:
-        """`browser` is where artifacts can be looked at; None: nowhere. `over`: the run begins no step any more."""
+        """Return the dashboard as Markdown.
+
+        `browser` is the address at which artifacts can be viewed, if any; `over` means that no more steps will begin.
+        """
         standings = self._board.standings()
         self._most_at_once = max(self._most_at_once, _number(standings, State.RUNNING))
         parts = [
@@ -109,7 +112,7 @@ class Dashboard:
             yield f"| {' | '.join(cell(line) for cell in columns.values())} |"
 
     def _figure(self, line: Line, name: str) -> str:
-        """Measured, or of the latest batch of a running training; empty where there is neither."""
+        """Return the figure of the evaluation, else of the latest batch of a training run in progress, else nothing."""
         if line.measured is not None:
             return _written(_measures(line.measured, self._suite), name)
         running = line.running
@@ -121,7 +124,7 @@ class Dashboard:
 
 
 def lines_of(standings: Iterable[Standing]) -> list[Line]:
-    """Put a training run and its evaluation in one line."""
+    """Group the steps into lines, with a training run and its evaluation in one line."""
     by_subject: dict[str, list[Standing]] = {}
     for standing in standings:
         by_subject.setdefault(standing.subject, []).append(standing)
@@ -129,7 +132,7 @@ def lines_of(standings: Iterable[Standing]) -> list[Line]:
 
 
 def _step(line: Line) -> str:
-    """Such as `train 12/40`."""
+    """Return the running step and its progress, such as `train 12/40`."""
     running = line.running
     if running is None:
         return ""

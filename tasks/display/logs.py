@@ -1,4 +1,4 @@
-"""What happens in a run, as JSON lines on standard output, where EFFREASON_LOG_FORMAT=json: docs/observability.md."""
+"""The events of a run as JSON lines on standard output, with EFFREASON_LOG_FORMAT=json: docs/observability.md."""
 
 import json
 import sys
@@ -16,14 +16,14 @@ from tasks.running.process import Stopped
 from tasks.settings import logs_as_json
 
 SECONDS_BETWEEN_LINES = 10.0
-"""Of the progress of one step; all else is told at once."""
+"""Least interval between lines on the progress of one step; everything else is logged at once."""
 
 Level = Literal["info", "warning", "error"]
 _writing = threading.Lock()
 
 
 def log(level: Level, event: str, **fields: object) -> None:
-    """One line: time, level, event and what belongs to it."""
+    """Write one line with time, level, event and fields."""
     moment = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({"time": moment, "level": level, "event": event, **fields}, ensure_ascii=False)
     with _writing:
@@ -32,7 +32,7 @@ def log(level: Level, event: str, **fields: object) -> None:
 
 
 def as_json() -> bool:
-    """Whether they are wanted; text where the setting has a mistake, so that the mistake can be told."""
+    """Return whether JSON lines are wanted; False if the setting is invalid, so that the error is reported as text."""
     try:
         return logs_as_json()
     except UserError:
@@ -40,7 +40,7 @@ def as_json() -> bool:
 
 
 def tell(sentence: str, event: str, **fields: object) -> None:
-    """The sentence for a person, or the event with its fields for a program."""
+    """Print the sentence for a person, or log the event with its fields for a program."""
     if as_json():
         log("info", event, **fields)
     else:
@@ -48,10 +48,10 @@ def tell(sentence: str, event: str, **fields: object) -> None:
 
 
 class JsonLines:
-    """A `tasks.running.launching.Listener` in the place of the display."""
+    """A `tasks.running.launching.Listener` that logs JSON lines in place of the display."""
 
     def __init__(self, experiment: str) -> None:
-        from prefect.runtime import flow_run  # not with this module, which is there before Prefect reads its settings
+        from prefect.runtime import flow_run  # not at the top: this module is imported before Prefect may be
 
         self._known = {"experiment": experiment, "flow_run": flow_run.id, "flow_run_name": flow_run.name}
         self._began: dict[str, float] = {}

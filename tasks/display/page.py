@@ -1,4 +1,4 @@
-"""What the Prefect UI shows of a run: a dashboard, the log of each step under its task, and how far each has come."""
+"""The display in the Prefect UI: a dashboard, and the log and the progress of each step under its task."""
 
 import logging
 import re
@@ -27,18 +27,18 @@ LEVELS = (
     (logging.ERROR, re.compile(r"\W*(?:CRITICAL|FATAL|ERROR)\b|Traceback \(|(?:\w+\.)*\w+(?:Error|Exception): ")),
     (logging.WARNING, re.compile(r"\W*WARN(?:ING)?\b|.*\b\w*Warning: ")),
 )
-"""How the lines begin that loggers, the interpreter and libraries write of what is wrong."""
+"""The beginnings of lines in which loggers, the interpreter and libraries report errors and warnings, by level."""
 
 
 class Page:
-    """A `tasks.running.launching.Listener` inside of a flow run.
+    """A `tasks.running.launching.Listener` that shows a flow run in the Prefect UI.
 
-    What is to be shown is sent by a thread: Prefect's client tries for a minute to reach a server that is away, and no
-    step shall wait for that. A step that was found in the store has a line in the dashboard and no artifact of its own.
+    A separate thread sends what is shown: Prefect's client tries for a minute to reach a server that is away, and no
+    step should wait for that. A step found in the store has a line in the dashboard but no UI artifact of its own.
     """
 
     def __init__(self, experiment: Experiment, board: Board) -> None:
-        """`board` is a listener too, and is told before the page is."""
+        """Show `board`, a listener that is called before the page."""
         self._experiment = experiment
         self._dashboard = Dashboard(experiment, board)
         self._tagged = False
@@ -64,7 +64,7 @@ class Page:
         task = UUID(task_run.id) if task_run.id else None
         bar = Pinned("progress", key_of(f"{self._experiment.name} {label}"), UUID(flow_run.id), task, began)
         with self._lock:
-            self._bars.setdefault(label, bar).show(began)  # one that failed begins again
+            self._bars.setdefault(label, bar).show(began)  # a failed step may begin again
 
     def progressed(self, label: str, progress: Progress) -> None:
         if progress.total:
@@ -106,7 +106,10 @@ class Page:
             pinned.show(Shown(self._dashboard.markdown(browser, over), first.description))
 
     def _tag(self, client: SyncPrefectClient) -> None:
-        """So that the runs of an experiment can be picked out. On tasks a tag would be a limit to ask for each time."""
+        """Tag the flow run, so that the runs of an experiment can be selected.
+
+        Task runs are not tagged: each would then have to ask for the tag's concurrency limit.
+        """
         if not self._tagged:
             client.update_flow_run(UUID(flow_run.id), tags={*flow_run.tags, self._experiment.name})
             self._tagged = True
@@ -117,7 +120,7 @@ class Page:
 
 
 def artifact_browser(experiment: Experiment) -> str | None:
-    """Where the experiment's artifacts can be looked at; None, with a warning, where that does not come up."""
+    """Return the address at which the experiment's artifacts can be viewed; None, with a warning, if that fails."""
     try:
         return address_of(experiment.store)
     except EffreasonError as error:
@@ -126,10 +129,10 @@ def artifact_browser(experiment: Experiment) -> str | None:
 
 
 def level_of(line: str) -> int:
-    """The level, as `logging` has them, of a line that a step has written."""
+    """Return the level, a constant of `logging`, of a line that a step has written."""
     return next((level for level, wrong in LEVELS if wrong.match(line)), logging.INFO)
 
 
 def key_of(name: str) -> str:
-    """As Prefect wants the keys of artifacts: lower-case letters, digits and dashes."""
+    """Return a valid key of a Prefect artifact: lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("α", "alpha")).strip("-")

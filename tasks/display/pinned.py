@@ -1,6 +1,6 @@
 """An artifact in the Prefect UI that is changed in place.
 
-By Prefect's own functions every change of a dashboard would be another version of it, and an event with all of its
+With Prefect's own functions every change of a dashboard would create another version of it, and an event with its whole
 text.
 """
 
@@ -12,17 +12,17 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 
 class Shown(NamedTuple):
-    """What an artifact says."""
+    """The content of an artifact."""
 
     data: Any
     description: str
 
 
 class Pinned:
-    """One artifact of a flow run. Whoever knows more says so by `show`; the text goes out by `send`."""
+    """One artifact of a flow run: `show` sets its content, and `send` sends it to the server."""
 
     def __init__(self, kind: str, key: str, flow_run: UUID, task_run: UUID | None, shown: Shown) -> None:
-        """`kind` is Prefect's type, `progress` or `markdown`; `task_run` is the task that it is shown with."""
+        """Prepare an artifact of Prefect's type `kind`, `progress` or `markdown`, shown with `task_run` if given."""
         self._kind, self._key = kind, key
         self._flow_run, self._task_run = flow_run, task_run
         self._wanted = shown
@@ -33,11 +33,11 @@ class Pinned:
         self._wanted = shown
 
     def describe(self, description: str) -> None:
-        """Change the words and leave the data as they are."""
+        """Change the description and keep the data."""
         self._wanted = self._wanted._replace(description=description)
 
     def send(self, client: SyncPrefectClient) -> None:
-        """Make the artifact, or bring it up to date where it differs. Raises `httpx.HTTPError`; may be tried again."""
+        """Create the artifact, or update it if it has changed. Raises `httpx.HTTPError`; may be tried again."""
         wanted = self._wanted
         if wanted == self._sent:
             return

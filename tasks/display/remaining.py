@@ -1,8 +1,8 @@
-"""How long a sweep has yet to go, by the pace so far; or why nobody can tell.
+"""An estimate of the time left in a sweep by the pace so far, or the reason why there is none.
 
-A step that waits is taken to last as long as those of its kind did, in this run or when they were made that were found
-in the store; one that runs goes on as it has. Preparing and reporting are short, and left out; so is a cell of which a
-step was stopped, since this run does not come back to it.
+A waiting step is assumed to take as long as others of its kind did, in this run or, for those found in the store, when
+they were made; a running step is assumed to continue at its pace. Preparing and reporting are short and left out; so is
+a cell with a stopped step, since this run does not return to it.
 """
 
 import time
@@ -13,25 +13,25 @@ from effreason.cost import seconds_of
 from tasks.display.board import Standing, State
 
 KINDS = ("train", "evaluate")
-"""What takes long."""
+"""The kinds of steps that take long."""
 WORDS = {"train": "training run", "evaluate": "evaluation"}
 
 
 class Seconds(NamedTuple):
-    """From the quickest of what is known to the slowest."""
+    """A range of durations, by the fastest and the slowest known step."""
 
     low: float
     high: float
 
 
 class Unknown(NamedTuple):
-    """Why there is no estimate."""
+    """The reason why there is no estimate."""
 
     reason: str
 
 
 def remaining(standings: Sequence[Standing], side_by_side: int, now: float | None = None) -> Seconds | Unknown:
-    """`side_by_side` steps run at once; `now` is by the monotonic clock."""
+    """Estimate the seconds left with `side_by_side` concurrent steps; `now` is by the monotonic clock."""
     moment = time.monotonic() if now is None else now
     stopped = {standing.subject for standing in standings if standing.state is State.STOPPED}
     ahead = [one for one in standings if one.kind in KINDS and not one.over and one.subject not in stopped]
@@ -45,7 +45,7 @@ def remaining(standings: Sequence[Standing], side_by_side: int, now: float | Non
 def _together(
     ahead: Sequence[Standing], lasted: dict[str, Seconds | None], moment: float, side_by_side: int, end: int
 ) -> float:
-    """All of them in turns; but no sooner than the training and the measurement of one cell, one after the other."""
+    """Return the time for all steps in turns, at least that of the longest cell, whose steps run one after another."""
     by_subject: dict[str, float] = {}
     for one in ahead:
         usual = lasted[one.kind]
@@ -58,7 +58,7 @@ def _together(
 
 
 def _lasted(kind: str, standings: Sequence[Standing], moment: float) -> Seconds | None:
-    """The quickest and the slowest of a kind; None where there is none to go by."""
+    """Return the durations of the fastest and the slowest step of a kind; None if there is none to go by."""
     alike = [standing for standing in standings if standing.kind == kind]
     made = [seconds_of(standing.manifest) for standing in alike if standing.manifest is not None]
     pending = [_elapsed(one, moment) + left for one in alike if (left := _left(one, moment)) is not None]
@@ -71,7 +71,7 @@ def _elapsed(standing: Standing, moment: float) -> float:
 
 
 def _left(standing: Standing, moment: float) -> float | None:
-    """Seconds to the end of the phase that a running step is in; None where it has no pace."""
+    """Return the seconds to the end of the present phase of a running step; None if its pace is unknown."""
     progress = standing.progress
     if standing.state is not State.RUNNING or progress is None or progress.done <= standing.phase_first:
         return None

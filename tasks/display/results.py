@@ -27,7 +27,7 @@ class Change(BaseModel):
 
 
 class Reported(BaseModel):
-    """One training run on one suite, as far as it is shown here; `effreason.report.schema` has all of it."""
+    """The part of one training run's results on one suite that is shown; `effreason.report.schema` has all of it."""
 
     model: str
     suite: str
@@ -39,13 +39,16 @@ class Reported(BaseModel):
 
 
 class Page(BaseModel):
-    """What is read of report.json."""
+    """The part of report.json that is read."""
 
     cells: tuple[Reported, ...]
 
 
 def rows(folder: Path, report: Report, cells: Sequence[Cell], browser: str | None) -> list[Row]:
-    """`folder` has the report's files, `cells` are those of its spec, `browser` shows artifacts. Brackets: 95%."""
+    """Return the rows of the table, with 95% intervals in brackets.
+
+    `folder` has the report's files, `cells` are those of its spec, and `browser` is the address of the artifacts.
+    """
     reported = Page.model_validate_json((folder / FILE).read_text(encoding="utf-8")).cells
     by_key = {(cell.model, cell.alpha, cell.seed): cell for cell in cells}
     table = []
@@ -92,7 +95,7 @@ def _links(addresses: Mapping[str, Address | None], browser: str | None) -> Row:
 
 
 def _without_monotony(table: Sequence[Row]) -> Iterator[Row]:
-    """Leave out the columns that say the same of every training run."""
+    """Leave out the columns that have the same value for every training run."""
     same = [name for name in ("model", "suite", "seed") if len({row[name] for row in table} - {""}) == 1]
     columns = [name for name in dict.fromkeys(name for row in table for name in row) if name not in same]
     for row in table:

@@ -1,4 +1,4 @@
-"""What is happening, in the terminal: a live bar for each running step, or plain lines where nobody watches."""
+"""The display in the terminal: a live bar for each running step, or plain lines if the output is not a terminal."""
 
 import sys
 import threading
@@ -21,12 +21,12 @@ from tasks.running.process import Stopped
 from tasks.settings import logs_as_json
 
 SECONDS_BETWEEN_LINES = 10.0
-"""Of one step, where lines are printed."""
+"""Least interval between lines on the progress of one step."""
 
 
 @contextmanager
 def shown(name: str, total: int) -> Iterator[Listener]:
-    """A display of a run of `total` steps on standard output: bars in a terminal, else lines, or JSON."""
+    """Yield a display of a run of `total` steps on standard output: bars in a terminal, otherwise lines or JSON."""
     if logs_as_json():
         yield JsonLines(name)
         return
@@ -39,18 +39,18 @@ def shown(name: str, total: int) -> Iterator[Listener]:
 
 
 def figures_of(progress: Progress) -> str:
-    """Such as `train 12/40, reward 0.81, tokens 61`."""
+    """Return the progress with its figures, such as `train 12/40, reward 0.81, tokens 61`."""
     done = f" {progress.done}/{progress.total}" if progress.total else ""
     return ", ".join([f"{progress.phase}{done}", *_numbers(progress)])
 
 
 def failure_of(error: EffreasonError) -> str:
-    """`stopped`, or that it failed and by what."""
+    """Return `stopped`, or that the step failed and why."""
     return "stopped" if isinstance(error, Stopped) else f"failed. {error.happened}"
 
 
 class Lines:
-    """A line when a step begins and ends, and one every few seconds in between."""
+    """A display that prints a line when a step begins and ends, and one every few seconds in between."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -77,7 +77,7 @@ class Lines:
         self._print(f"{label}: {sentence}")
 
     def said(self, label: str, line: str) -> None:
-        pass  # in the Prefect UI; a terminal has no room for every step's log
+        pass  # logs are in the Prefect UI; a terminal has no room for every step's log
 
     def ended(self, label: str, manifest: Manifest) -> None:
         self._finish(label, f"done in {clock(time.monotonic() - self._paces[label].began)}")
@@ -98,13 +98,13 @@ class Lines:
 
 @dataclass
 class Pace:
-    """How fast a step's present phase goes."""
+    """The pace of a step's present phase."""
 
     began: float = field(default_factory=time.monotonic)
     spoke: float = field(default_factory=time.monotonic)
     phase: str = ""
     first: tuple[float, int] = (0.0, 0)
-    """When the phase was first heard of, and how much was done by then."""
+    """When the phase was first reported, and how much was done by then."""
     latest: Progress | None = None
 
     def reach(self, progress: Progress) -> None:
@@ -116,7 +116,7 @@ class Pace:
         return time.monotonic() - self.spoke
 
     def left(self) -> str:
-        """Such as `, 1:20 left`; nothing before a rate is known."""
+        """Return the time left, such as `, 1:20 left`; empty before the pace is known."""
         began, done = self.first
         if self.latest is None or self.latest.done <= done:
             return ""
@@ -130,12 +130,12 @@ class Row:
 
     task: TaskID
     began: float
-    """When the step did."""
+    """When the step began."""
     phase: str = ""
 
 
 class Live:
-    """A bar for the sweep and one for each running step; what is over stays as a line above them."""
+    """A display with a bar for the sweep and one for each running step; finished steps stay as lines above them."""
 
     def __init__(self, bars: Bars, name: str, total: int) -> None:
         self._bars = bars
@@ -150,7 +150,7 @@ class Live:
 
     def progressed(self, label: str, progress: Progress) -> None:
         row, total = self._rows[label], progress.total or None
-        if row.phase != progress.phase:  # a bar cannot forget its total, nor its speed
+        if row.phase != progress.phase:  # a bar cannot reset its total or its speed
             self._bars.remove_task(row.task)
             row.task, row.phase = self._bars.add_task(label, total=total, figures=""), progress.phase
         words = ", ".join(_numbers(progress)) or progress.phase
@@ -181,7 +181,7 @@ class Live:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, with hours where there are any."""
+    """Return a duration as minutes and seconds, with hours if there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

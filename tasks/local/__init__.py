@@ -1,4 +1,4 @@
-"""What runs in the background of this machine, and is found again by later runs.
+"""Background processes of this machine, which later runs find again.
 
 daemons.py       a process that outlives the run that started it
 server.py        the Prefect server: `python -m tasks.local.server start | stop | status`

@@ -1,7 +1,7 @@
-"""`effreason browse` beside the local Prefect server, so that the links in its UI open.
+"""`effreason browse` beside the local Prefect server, so that the links in its UI work.
 
-One for each store whose results are shown there, on loopback, in the background; it ends when that server does. Where
-runs have another server, EFFREASON_ARTIFACTS_URL says where their artifacts can be looked at.
+One browser runs in the background, on loopback, for each store whose results are shown in the UI; it ends with that
+server. For runs on another server, EFFREASON_ARTIFACTS_URL names the address at which their artifacts can be viewed.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ USUAL_PORT = 4280
 STARTS_WITHIN_SECONDS = 30.0
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 1.0
-"""Between two looks at whether the Prefect server is still there."""
+"""Interval at which the presence of the Prefect server is checked."""
 
 
 class Browser(Listening):
@@ -36,9 +36,9 @@ class Browser(Listening):
 
 
 def address_of(home: Home) -> str | None:
-    """Where the artifacts of a store can be looked at; None where they cannot.
+    """Return the address at which the artifacts of a store can be viewed; None if they cannot.
 
-    Raises `StepFailure` where a browser should be there and does not come.
+    Raises `StepFailure` if a browser is needed and does not start.
     """
     if given := os.environ.get(ARTIFACTS_URL):
         return given.rstrip("/")
@@ -49,7 +49,7 @@ def address_of(home: Home) -> str | None:
 
 
 def ensure_browser(home: Home) -> Browser:
-    """That of the store, started if none runs. Raises `StepFailure` if it does not come."""
+    """Return the browser of the store, and start one if none runs. Raises `StepFailure` if it does not start."""
     deadline = time.monotonic() + STARTS_WITHIN_SECONDS
     daemon = _daemon(home)
     starts: list[subprocess.Popen[bytes]] = []
@@ -67,14 +67,14 @@ def ensure_browser(home: Home) -> Browser:
 
 
 def running(home: Home) -> Browser | None:
-    """The browser of a store, where one listens."""
+    """Return the browser of a store; None if none runs."""
     daemon = _daemon(home)
     record = daemon.record() if daemon.running() else None
     return None if record is None else Browser(**record)
 
 
 def _placed(home: Home) -> Home:
-    """The same wherever it is read."""
+    """Return the store's home with an absolute path, so that it means the same in every working directory."""
     return FolderHome(path=str(Path(home.path).resolve())) if isinstance(home, FolderHome) else home
 
 
@@ -102,7 +102,7 @@ def _serve(home: Home) -> int:
 
 
 def _listening(home: Home, last: int) -> ArtifactServer:
-    """At the port of the last one, so that addresses in browsers stay good, or the usual one, or any that is free."""
+    """Listen at the last port, so that open addresses stay valid, else at the usual one, else at any that is free."""
     store = open_store(home)
     for port in (last, USUAL_PORT):
         try:
@@ -113,7 +113,7 @@ def _listening(home: Home, last: int) -> ArtifactServer:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """With the store's home as JSON: what `ensure_browser` starts."""
+    """Serve the store whose home is given as JSON; `ensure_browser` starts this."""
     return _serve(TypeAdapter[Home](Home).validate_json(arguments[0]))
 
 

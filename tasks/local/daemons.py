@@ -1,7 +1,7 @@
 """A daemon: one process at a time under a name, which outlives whoever started it.
 
-It holds a lock that the kernel frees when it dies, so that neither a kill nor a number given to another process can
-deceive. Beside the lock lie its record, which says where it is to be found, and its log.
+It holds a lock that the kernel frees when it dies, so neither a kill nor a reused process ID leads to a wrong answer.
+Beside the lock are its record, which says where to find it, and its log.
 """
 
 import fcntl
@@ -33,18 +33,18 @@ class Listening:
 
 @dataclass(frozen=True)
 class Daemon:
-    """`NAME.lock`, `NAME.json` and `NAME.log` in a folder."""
+    """A daemon with its files `NAME.lock`, `NAME.json` and `NAME.log` in a folder."""
 
     folder: Path
     name: str
 
     @property
     def log(self) -> Path:
-        """What the process writes on its standard output and error."""
+        """The file of the daemon's standard output and error."""
         return self._file("log")
 
     def running(self) -> bool:
-        """Whether a process holds the lock."""
+        """Return whether a process holds the lock."""
         try:
             with self._file("lock").open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -55,7 +55,7 @@ class Daemon:
         return False
 
     def record(self) -> dict[str, Any] | None:
-        """That of the process that runs, or of the last one; None where there has been none."""
+        """Return the record of the running process, or of the last one; None if there has been none."""
         try:
             record: dict[str, Any] = json.loads(self._file("json").read_text())
         except FileNotFoundError:
@@ -63,7 +63,7 @@ class Daemon:
         return record
 
     def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a process that is to acquire the lock; it outlives this one."""
+        """Start a process that acquires the lock and outlives this one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             return subprocess.Popen(
@@ -75,7 +75,7 @@ class Daemon:
             )
 
     def acquire(self) -> bool:
-        """Hold the lock until this process ends, and whatever it becomes by exec; False where another holds it."""
+        """Hold the lock until this process ends, even across an exec; return False if another process holds it."""
         lock = os.open(self._file("lock"), os.O_RDWR | os.O_CREAT)
         if not _locked(lock):
             os.close(lock)
@@ -84,11 +84,11 @@ class Daemon:
         return True
 
     def retract(self) -> None:
-        """As the daemon, take the last one's record away, until there is another."""
+        """Remove the record of the last process. Called by the daemon, before it publishes its own."""
         self._file("json").unlink(missing_ok=True)
 
     def publish(self, record: Mapping[str, object]) -> None:
-        """As the daemon, say where it is to be found."""
+        """Write the record that says where to find the daemon. Called by the daemon."""
         partial = self._file("partial")
         partial.write_text(json.dumps(record))
         os.replace(partial, self._file("json"))
@@ -98,12 +98,12 @@ class Daemon:
 
 
 def all_ended(starts: Sequence[subprocess.Popen[bytes]]) -> bool:
-    """Whether all processes that were started have ended."""
+    """Return whether all processes that were started have ended."""
     return all(start.poll() is not None for start in starts)
 
 
 def _locked(lock: int) -> bool:
-    """Somebody who only looks whether it is held holds it for a moment himself."""
+    """Lock the file, with several attempts: a process that only checks the lock holds it for a moment too."""
     for _ in range(10):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

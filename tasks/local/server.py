@@ -1,11 +1,11 @@
-"""A Prefect server with its UI for this machine alone, started in the background when a run is told of no other.
+"""A Prefect server with its UI for this machine alone, started in the background for a run that is given no other.
 
     python -m tasks.local.server start | stop | status
 
-It keeps its database, its log and the record of where it listens in `.prefect` below the working directory
+It keeps its database, its log and the record of where it listens in `.prefect` in the working directory
 (EFFREASON_PREFECT_HOME names another folder), and every later run from there uses it. The process is one of
-`tasks.local.daemons`: where several are started at once, one gets the lock and the others leave. Prefect is not
-imported here: it reads its settings when it is, and they depend on the address.
+`tasks.local.daemons`: if several are started at once, one gets the lock and the others exit. Prefect is not imported
+here, since it reads its settings when imported, and they depend on the address.
 """
 
 import json
@@ -32,12 +32,12 @@ HEALTHY_WITHIN_SECONDS = 120.0
 STOPS_WITHIN_SECONDS = 10.0
 POLL_SECONDS = 0.1
 MOST_STARTS = 3
-"""A port may be taken between the look at it and the use of it."""
+"""Number of attempts: a port may be taken between the check and its use."""
 TRACKING_OFF = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 
 
 class Server(Listening):
-    """The record of a server that was started from here, with its UI at its address."""
+    """The record of a server that was started from here; its UI is at its address."""
 
     @property
     def api(self) -> str:
@@ -45,15 +45,15 @@ class Server(Listening):
 
 
 def home() -> Path:
-    """The folder of the server."""
+    """Return the folder of the server."""
     return Path(os.environ.get("EFFREASON_PREFECT_HOME", ".prefect")).resolve()
 
 
 def ensure_server() -> Server:
-    """The healthy server of this home, started if none runs.
+    """Return the healthy server of this home, and start one if none runs.
 
     Raises:
-        UserError: the home cannot be a folder, or not be written.
+        UserError: the home cannot be a folder, or is not writable.
         StepFailure: the server does not become healthy.
     """
     with disk_errors(home()):
@@ -77,12 +77,12 @@ def ensure_server() -> Server:
 
 
 def running() -> Server | None:
-    """The server of this home, healthy or about to be."""
+    """Return the server of this home, healthy or still starting; None if none runs."""
     return _recorded() if _daemon().running() else None
 
 
 def stop() -> bool:
-    """Stop the server of this home; False where none runs."""
+    """Stop the server of this home; return False if none runs."""
     server = running()
     if server is None:
         return False
@@ -96,7 +96,7 @@ def stop() -> bool:
 
 
 def answers(api: str) -> bool:
-    """Whether something that speaks HTTP is at the address; a refusal for lack of a key is an answer too."""
+    """Return whether an HTTP server answers at the address; a refusal for lack of a key counts as an answer."""
     try:
         with urllib.request.urlopen(f"{api}/health", timeout=5):  # noqa: S310  the user's or our own address
             return True
@@ -107,7 +107,7 @@ def answers(api: str) -> bool:
 
 
 def _is_served(server: Server) -> bool:
-    """Whether it is this home's server that answers there, and not one that took the port while ours was starting."""
+    """Return whether this home's server answers, and not another that took the port while ours was starting."""
     try:
         with urllib.request.urlopen(f"{server.api}/admin/settings", timeout=5) as answer:  # noqa: S310  our own
             settings = json.load(answer)
@@ -117,7 +117,7 @@ def _is_served(server: Server) -> bool:
 
 
 def run_environment(server: Server | None) -> dict[str, str]:
-    """What Prefect must find in the environment of a run: the local server, or none but a temporary one."""
+    """Return the environment that Prefect needs in a run, with the local server or with a temporary one."""
     return {
         **TRACKING_OFF,
         "PREFECT_HOME": str(home()),
@@ -127,7 +127,7 @@ def run_environment(server: Server | None) -> dict[str, str]:
 
 
 def check_reachable(api: str) -> None:
-    """Raise `UserError` if there is nothing at the address that the environment names."""
+    """Raise `UserError` if nothing answers at the address, which PREFECT_API_URL names."""
     if not answers(api):
         raise UserError(
             f"No Prefect server answers at {api}, which PREFECT_API_URL names.",
@@ -136,7 +136,7 @@ def check_reachable(api: str) -> None:
 
 
 def _local(server: Server) -> dict[str, str]:
-    """Nothing is to be won by trying for a minute, as is usual, to reach a server on the same machine."""
+    """Return the settings for the local server, with few retries, as a minute of them, the default, gains nothing."""
     return {"PREFECT_API_URL": server.api, "PREFECT_CLIENT_MAX_RETRIES": "3"}
 
 
@@ -148,7 +148,7 @@ def _temporary() -> dict[str, str]:
 
 
 def _serve() -> int:
-    """Become the server, unless another is: what is executed here inherits the process's number and its lock."""
+    """Become the server, unless there is one: the program executed here inherits the process ID and the lock."""
     if not _daemon().acquire():
         return 0
     server = Server(os.getpid(), _port())
@@ -158,7 +158,7 @@ def _serve() -> int:
 
 
 def _port() -> int:
-    """That of the last server, so that addresses in browsers stay good, or the usual one, or any that is free."""
+    """Return the last server's port, so that open addresses stay valid, else the usual one, else any that is free."""
     recorded = _recorded()
     for port in (recorded.port if recorded else USUAL_PORT, USUAL_PORT, 0):
         with socket.socket() as probe:
@@ -180,7 +180,7 @@ def _server_environment(server: Server, outer: Mapping[str, str]) -> dict[str, s
         "PREFECT_PROFILES_PATH": str(home() / "profiles.toml"),
         "PREFECT_UI_API_URL": server.api,
         "PREFECT_CLI_PROMPT": "false",
-        # With the default, in memory, the slots of concurrency limits are lost for ever when the server starts again.
+        # With the default, in memory, the slots of concurrency limits are lost forever when the server restarts.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
 

@@ -1,4 +1,4 @@
-"""Counts the steps of a run, for Prometheus, where EFFREASON_METRICS_PORT says so: docs/observability.md."""
+"""Counts the steps of a run for Prometheus, if EFFREASON_METRICS_PORT is set: docs/observability.md."""
 
 import time
 from collections import Counter
@@ -16,12 +16,12 @@ from tasks.running.process import Stopped
 from tasks.settings import metrics_port
 
 SECONDS_BETWEEN_WRITES = 1.0
-"""Of what has only gone further; whatever begins or ends is written at once."""
+"""Least interval between writes of mere progress; the beginning and the end of a step are written at once."""
 
 
 @contextmanager
 def metered() -> Iterator[tuple[Listener, ...]]:
-    """A meter, whose counts are served as long as this runs, if nobody else serves them; nothing where it is off."""
+    """Yield a meter, and serve its counts during the block if no other process does; yield none if metrics are off."""
     port = metrics_port()
     if port is None:
         yield ()
@@ -43,11 +43,11 @@ class Meter:
         self._book = Book("run")
         self._began: dict[str, float] = {}
         self._told: set[str] = set()
-        """The labels of the steps that count their tokens as they go."""
+        """The labels of the steps that report their tokens while they run."""
         self._wrote = time.monotonic()
 
     def close(self) -> None:
-        """Nothing runs any more."""
+        """Record that no step runs any more."""
         with self._book.lock:
             self._book.tally.running.clear()
             self._book.write()

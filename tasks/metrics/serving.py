@@ -2,9 +2,9 @@
 
     python -m tasks.metrics.serving            until Ctrl-C, between runs as well; a worker starts one by itself
 
-Every process for which EFFREASON_METRICS_PORT is set keeps a tally of its own (`tasks.metrics.tally`) and tries to
-listen at the port; the one that gets it serves the tallies of all, and when it ends another takes its place. Queue and
-leases are those of the machine.
+Every process with EFFREASON_METRICS_PORT keeps a tally of its own (`tasks.metrics.tally`) and tries to listen at the
+port; the one that gets it serves the tallies of all, and when it ends another takes over. Queue and leases are those of
+the machine.
 """
 
 import argparse
@@ -35,11 +35,11 @@ from tasks.settings import METRICS_HOST, METRICS_PORT, metrics_host, metrics_por
 KINDS = sorted(get_args(StepName))
 OUTCOMES = get_args(Outcome)
 SECONDS_BETWEEN_TRIES = 2.0
-"""At a port that another process has."""
+"""Interval of the attempts to listen at a port that another process has."""
 
 
 class Machine(Collector):
-    """All metrics, read anew at each scrape."""
+    """The collector of all metrics, which are read anew at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         kept = list(tallies())
@@ -131,10 +131,10 @@ def _by_device(name: str, words: str, values: "dict[str, float] | dict[str, int]
 
 @contextmanager
 def serving(port: int, tell: Callable[[str], None] = lambda sentence: None) -> Iterator[None]:
-    """Serve as long as this lasts, or stand by while another process has the port; `tell` hears which of the two.
+    """Serve during the block, or stand by while another process has the port; `tell` is told which of the two.
 
     Raises:
-        UserError: nobody could listen there.
+        UserError: it is impossible to listen at this address.
     """
     over = threading.Event()
     arguments = (port, _listening(port), over, tell)
@@ -160,7 +160,7 @@ def _serve(port: int, server: WSGIServer | None, over: threading.Event, tell: Ca
 
 
 def _listening(port: int) -> WSGIServer | None:
-    """None while another process has the port. Raises as `serving`."""
+    """Return a server that listens at the port; None if another process has it. Raises as `serving` does."""
     registry = CollectorRegistry()
     registry.register(Machine())
     try:
@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stand(worker: int | None) -> None:
-    """Serve until Ctrl-C, or for as long as the worker of this number is the parent."""
+    """Serve until Ctrl-C, or for as long as the worker with this process ID is the parent."""
     port = metrics_port()
     if port is None:
         raise UserError(f"{METRICS_PORT} is not set.", "Set it to a port, such as 9464.")

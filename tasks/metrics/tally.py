@@ -1,11 +1,11 @@
-"""What each run of the machine has counted, in a file of its own that whoever serves the metrics reads.
+"""The tallies: what each run of the machine has counted, in a file of its own that the server of the metrics reads.
 
     metrics/run-RANDOM.lock     held for as long as the run lives
     metrics/run-RANDOM.json     its tally
 
-beside the leases of the machine (`effreason.leasing.folder`), so that all its runs find the same folder. A tally stays
-when its run is over, since counters must not fall, and the next run of the same user goes on with it: there are no more
-tallies than runs were side by side. What counts only for the living is read while the lock is held.
+The folder is beside the leases of the machine (`effreason.leasing.folder`), so that all its runs find it. A tally stays
+when its run is over, since counters must not fall, and the next run of the same user continues it: there are never more
+tallies than there were concurrent runs. Counts of running steps are taken only from runs that still hold their lock.
 """
 
 import logging
@@ -26,17 +26,17 @@ from tasks.local.daemons import Daemon
 Role = Literal["run", "worker"]
 Outcome = Literal["made", "found", "failed", "stopped"]
 BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 3 * 3600.0, 12 * 3600.0, 48 * 3600.0)
-"""Seconds: the upper ends of the buckets for how long steps take; one more bucket has the rest."""
+"""The upper ends of the buckets for the duration of steps, in seconds; one more bucket holds the rest."""
 
 log = logging.getLogger(__name__)
 
 
 class Durations(BaseModel):
-    """A histogram of the turns of one kind of step."""
+    """A histogram of the duration of turns of one kind of step."""
 
     buckets: list[int] = [0] * (len(BOUNDS) + 1)
     seconds: float = 0.0
-    """Added up."""
+    """Sum of the durations."""
 
     def add(self, seconds: float) -> None:
         self.buckets[sum(seconds > bound for bound in BOUNDS)] += 1
@@ -44,11 +44,11 @@ class Durations(BaseModel):
 
 
 class Tally(BaseModel):
-    """Of one run and those before it, by the kind of step. Made by `tasks.metrics.meter`; read by `serving`."""
+    """The counts of one run and those before it, by kind of step. Made by `tasks.metrics.meter`; read by `serving`."""
 
     outcomes: dict[str, Counter[str]] = {}
     durations: dict[str, Durations] = {}
-    """Of the steps that were made."""
+    """The durations of the steps that were made."""
     tokens: Counter[str] = Counter()
     gpu_seconds: defaultdict[str, float] = defaultdict(float)
     core_seconds: defaultdict[str, float] = defaultdict(float)
@@ -56,7 +56,7 @@ class Tally(BaseModel):
 
 
 class Kept(NamedTuple):
-    """A tally as it is found. Made by `tallies`."""
+    """A tally as it was found on disk. Made by `tallies`."""
 
     role: str
     """`run` or `worker`."""
@@ -65,9 +65,9 @@ class Kept(NamedTuple):
 
 
 class Book:
-    """The tally of this process, until it ends. From any thread.
+    """The tally of this process until it ends. May be used from any thread.
 
-    A run does not fail for want of metrics: what cannot be written is warned of once, and tried again.
+    A run does not fail if its metrics cannot be written: there is one warning, and writing is tried again.
     """
 
     def __init__(self, role: Role) -> None:
@@ -84,7 +84,7 @@ class Book:
         self.write()
 
     def write(self) -> None:
-        """Where others read it. To be called with the lock, but for the first time."""
+        """Write the tally for others to read. After the first time, to be called with the lock held."""
         if self._daemon is None:
             return
         try:
@@ -99,7 +99,7 @@ class Book:
 
 
 def folder() -> Path:
-    """Of the tallies of this machine; made if need be, for all its users."""
+    """Return the folder of this machine's tallies, which is created for all its users if need be."""
     place = leases_folder() / "metrics"
     with suppress(FileExistsError):
         place.mkdir()
@@ -108,7 +108,7 @@ def folder() -> Path:
 
 
 def tallies() -> Iterator[Kept]:
-    """Of every run that this machine has had since it was started, and of every worker."""
+    """Yield the tallies of every run and every worker that this machine has had since it was started."""
     place = folder()
     for path in sorted(place.glob("*.json")):
         daemon = Daemon(place, path.stem)
@@ -118,7 +118,7 @@ def tallies() -> Iterator[Kept]:
 
 
 def _taken(role: Role) -> Daemon:
-    """One whose holder is gone, or else another one."""
+    """Take over a tally whose holder is gone, or else make another."""
     place, own = folder(), os.getuid()
     for path in sorted(place.glob(f"{role}-*.lock")):
         left = Daemon(place, path.stem)
@@ -130,7 +130,7 @@ def _taken(role: Role) -> Daemon:
 
 
 def _written(daemon: Daemon) -> Tally | None:
-    """None for one that is another user's own affair, or of another version."""
+    """Return the tally on disk; None if another user does not let us read it, or if it is of another version."""
     try:
         return Tally.model_validate(daemon.record() or {})
     except (PermissionError, ValidationError):

@@ -1,8 +1,8 @@
-"""The actors of one flow run: asked of the cluster as steps need them, and passed on from each step to the next.
+"""The actors of one flow run: requested from the cluster as steps need them, and passed on from step to step.
 
-To make an actor takes seconds, in which its GPUs would be idle. So a step that has ended well leaves its actor to the
-one that has waited longest for one like it, whose own request is then withdrawn; only an actor for which nobody of the
-flow run waits goes back to the cluster.
+Creating an actor takes seconds, in which its GPUs would be idle. So a step that has succeeded leaves its actor to the
+step that has waited longest for one like it, whose own request is then withdrawn; an actor goes back to the cluster
+only if no step of the flow run waits for it.
 """
 
 import threading
@@ -15,24 +15,27 @@ from tasks.running.process import TICK_SECONDS
 
 
 class ActorPool:
-    """Shared by the threads of a flow run's tasks."""
+    """A pool of actors, shared by the threads of a flow run's tasks."""
 
     def __init__(self, ask: Callable[[Claim], RemoteActor]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
         self._taken: list[RemoteActor] = []
         self._spare: defaultdict[Claim, list[RemoteActor]] = defaultdict(list)
-        """Never more than there are steps that wait for one."""
+        """Actors without a step, never more than there are steps waiting for one."""
         self._waiting: defaultdict[Claim, list[object]] = defaultdict(list)
 
     @property
     def taken(self) -> int:
-        """Actors on which a step runs."""
+        """The number of actors on which a step runs."""
         return len(self._taken)
 
     @contextmanager
     def actor(self, claim: Claim, watch: Callable[[], None]) -> Iterator[RemoteActor]:
-        """Wait for an actor. `watch` is called many times a second meanwhile; what it raises ends the waiting."""
+        """Wait for an actor and hold it for the block.
+
+        `watch` is called several times per second meanwhile; an error that it raises ends the wait.
+        """
         actor = self._come(claim, watch)
         self._taken.append(actor)
         try:

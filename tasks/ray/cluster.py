@@ -1,7 +1,7 @@
-"""The door to Ray: what a cluster has, and actors on its nodes.
+"""The interface to Ray: the resources of a cluster, and actors on its nodes.
 
-An actor holds its GPUs from its creation until it is killed, Ray makes it anew on another node when its node is lost
-and asks it again what it was asked, and it dies with this process, even by SIGKILL.
+An actor holds its GPUs from its creation until it is killed. When its node is lost, Ray restarts it on another node and
+repeats the pending calls. It dies with this process, even if that is killed by SIGKILL.
 """
 
 import logging
@@ -25,13 +25,13 @@ from tasks.running.launchers import Work
 from tasks.running.process import GRACE_SECONDS, TICK_SECONDS, Stopped
 
 QUESTIONS_AT_ONCE = 4
-"""One for what the step says, one that ends it, and room for those that Ray asks again."""
+"""Concurrent calls of an actor: one for the output of the step, one to end it, and room for those that Ray repeats."""
 KNOCKING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a step needs of one node."""
+    """The resources that a step needs on one node."""
 
     gpus: float
     cores: int
@@ -41,34 +41,34 @@ class Cluster:
     """A Ray cluster, which this process has joined."""
 
     def __init__(self, choice: Ray) -> None:
-        """Raises `UserError` where no cluster answers."""
+        """Join the cluster. Raises `UserError` if none answers."""
         self._moves = choice.moves
         self._joined = not ray.is_initialized()
         if self._joined:
             _join(choice.address or os.environ.get("RAY_ADDRESS") or "auto")
 
     def leave(self) -> None:
-        """Whatever this process still has on the cluster dies."""
+        """Leave the cluster; whatever this process still has there is killed."""
         if self._joined:
             ray.shutdown()
 
     def most_gpus(self) -> int:
-        """Of one node, free or not."""
+        """Return the largest number of GPUs on one node, free or not."""
         return max((int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]), default=0)
 
     def free(self) -> str:
-        """Such as `1 of 4 GPUs and 3 of 16 cores free`."""
+        """Return what is free, such as `1 of 4 GPUs and 3 of 16 cores free`."""
         return f"{_free('GPU')} GPUs and {_free('CPU')} cores free"
 
     def actor(self, claim: Claim, launcher: Launcher, arguments: Sequence[str]) -> "RemoteActor":
-        """Ask for an actor, which may take long to come; it has to be given back."""
+        """Request an actor, which may take long to come and has to be given back."""
         actor = (
             ray.remote(_ActorOnNode)
             .options(
                 num_gpus=claim.gpus,
                 num_cpus=claim.cores,
                 max_restarts=self._moves,
-                max_task_retries=-1,  # as often as the actor is made anew
+                max_task_retries=-1,  # as often as the actor is restarted
                 max_concurrency=QUESTIONS_AT_ONCE,
             )
             .remote(launcher, arguments, claim.gpus)
@@ -77,32 +77,32 @@ class Cluster:
 
 
 class RemoteActor:
-    """One step actor, as seen from the flow."""
+    """A handle of one step actor, for use in the flow."""
 
     def __init__(self, actor: Any) -> None:
         self.good = True
-        """For another step: none has failed on it, and its node was not lost."""
+        """Whether another step may have the actor: no step has failed on it, and its node was not lost."""
         self._actor = actor
         self._come = actor.placed.remote()
         self._last: Placed | None = None
 
     def come(self, within_seconds: float = 0) -> bool:
-        """Whether the actor is there, at the latest by then."""
+        """Wait for the actor, at most `within_seconds`, and return whether it is there."""
         arrived, _ = ray.wait([self._come], timeout=within_seconds)
         return bool(arrived)
 
     def placed(self) -> Placed:
-        """Where the actor is, once it has come. Raises `StepFailure` where it was lost before."""
+        """Return where the actor is, once it has come. Raises `StepFailure` if it was lost before."""
         placed: Placed = self._answer(self._come)
         self._last = placed
         return placed
 
     def heard(self, work: Work, mark: Mark, stopping: Event) -> Heard:
-        """As `StepActor.heard`.
+        """Return what `StepActor.heard` returns; raise what it raises, and the following.
 
         Raises:
             Stopped: soon after `stopping` was set.
-            StepFailure: the actor was lost too often, as well.
+            StepFailure: also if the actor was lost too often.
         """
         asked = self._actor.heard.remote(work, mark)
         while not ray.wait([asked], timeout=TICK_SECONDS)[0]:
@@ -115,7 +115,7 @@ class RemoteActor:
         return heard
 
     def give_back(self) -> None:
-        """End what runs there, and the actor."""
+        """End the step that runs on the actor, and the actor."""
         if self.come():
             ray.wait([self._actor.leave.remote()], timeout=GRACE_SECONDS + 2)
         ray.kill(self._actor)
@@ -135,12 +135,12 @@ class RemoteActor:
 
 
 def lives(node: Placed) -> bool:
-    """Whether the cluster still has the node of an actor, which may have lost the actor alone."""
+    """Return whether the cluster still has the node of an actor, even if the actor itself was lost."""
     return any(each["NodeID"] == node.number and each["Alive"] for each in ray.nodes())
 
 
 def _loss(last: Placed | None, told: str) -> StepFailure:
-    """Of an actor that Ray makes no more, by what it tells of the end."""
+    """Return the error for an actor that Ray does not restart any more; `told` is Ray's message."""
     if last is None or not lives(last):
         return StepFailure(
             f"The node that ran the step was lost ({_first_line(told)}).",
@@ -173,7 +173,7 @@ def _join(address: str) -> None:
 
 
 def _knock(address: str) -> None:
-    """Raise `OSError` or `ValueError` where nothing listens: Ray itself would try for two minutes."""
+    """Raise `OSError` or `ValueError` if nothing listens at the address: Ray itself would try for two minutes."""
     if address != "auto":
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), KNOCKING_SECONDS).close()
@@ -181,7 +181,7 @@ def _knock(address: str) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray puts a handler of its own in the place of the one by which Prefect ends a flow in good order."""
+    """Restore the SIGTERM handler, by which Prefect ends a flow in good order and which Ray replaces with its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

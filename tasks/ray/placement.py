@@ -1,8 +1,8 @@
-"""Steps on a Ray cluster: `engine = "ray"`; docs/scaling.md has the whole picture.
+"""Steps on a Ray cluster, with `engine = "ray"`. See docs/scaling.md.
 
-The flow and its tasks stay in this process, where Prefect, the display, the budget and the word Cancel are; what goes
-to a node is a step's order, and what comes back are the lines that the step says. Ray finds the place, in turn with all
-that runs on the cluster, and gives the GPUs; the leases of `effreason.leasing` are not asked.
+The flow and its tasks stay in this process, with Prefect, the display, the budget and the handling of Cancel; only the
+order of a step goes to a node, and the lines of its output come back. Ray chooses the node, in turn with everything
+else on the cluster, and assigns the GPUs; the leases of `effreason.leasing` are not used.
 """
 
 import secrets
@@ -29,24 +29,24 @@ from tasks.running.process import Line, Stopped
 from tasks.running.turns import Share, runtime_of
 
 PATIENCE_SECONDS = 30.0
-"""After which a run without a single actor says what it waits for."""
+"""The time after which a run without a single actor reports what it waits for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActorShare(Share):
-    """What one step has of a node. Made by `ClusterTurns`; read by `ActorLauncher`."""
+    """One step's share of a node. Made by `ClusterTurns`; read by `ActorLauncher`."""
 
     actor: RemoteActor
 
 
 class ClusterTurns:
-    """The turns of one flow run on a cluster: what `tasks.running.turns.Turns` is on one machine."""
+    """The turns of one flow run on a cluster, as `tasks.running.turns.Turns` is for one machine."""
 
     def __init__(self, resources: Resources, engine: Ray, arguments: Sequence[str]) -> None:
-        """`arguments` follow the interpreter of a node where a step is a process.
+        """Join the cluster; `arguments` follow the interpreter of a node if steps run as processes.
 
         Raises:
-            UserError: there is no cluster, or no node has GPUs enough for one training.
+            UserError: there is no cluster, or no node has enough GPUs for one training run.
         """
         self._resources = resources
         self._engine = engine
@@ -63,20 +63,20 @@ class ClusterTurns:
 
     @contextmanager
     def take(self, label: str, spec: Spec, explain: Callable[[str], None] = lambda sentence: None) -> Iterator[Share]:
-        """Wait for an actor for the step.
+        """Wait for an actor for the step, and hold it for the block.
 
-        `explain` is told, once a flow run, if the cluster has for long no actor at all for it.
+        `explain` is called at most once per flow run, if it has no actor at all for long.
 
         Raises:
-            Stopped: all is over.
-            UserError: no node has GPUs enough.
+            Stopped: the run has been stopped.
+            UserError: no node has enough GPUs.
         """
         claim = self._claim(spec)
         with self._limit.slot(), self._pool.actor(claim, self._watch(claim, explain)) as actor:
             yield ActorShare(actor.placed().devices, {}, (), claim.gpus, actor=actor)
 
     def stop(self) -> None:
-        """Give no more turns, and tell whoever has one to end."""
+        """Give no more turns, and tell the running steps to end."""
         self._limit.stop()
 
     def wait_until_idle(self) -> None:
@@ -92,7 +92,10 @@ class ClusterTurns:
         return Claim(gpus=gpus, cores=self._engine.cores * processes)
 
     def _refuse_more_than_a_node_has(self, count: int) -> None:
-        """Or had when the flow began; a node that is lost may come back. Who says `cuda` waits for larger ones, too."""
+        """Raise `UserError` if no node has so many GPUs, or had when the flow began, since a lost node may come back.
+
+        With `device = "cuda"` a step waits for larger nodes instead.
+        """
         if count > self._most_gpus and self._resources.device == "auto":
             raise UserError(
                 f"One step needs {count} GPUs of one node, but no node of the Ray cluster has more than "
@@ -117,20 +120,20 @@ class ClusterTurns:
 
 
 class ActorLauncher:
-    """Steps as processes or containers on the node where their actor is."""
+    """A launcher that runs steps as processes or containers on the node where their actor is."""
 
     @contextmanager
     def started(self, work: Work, share: Share) -> Iterator[Running]:
-        assert isinstance(share, ActorShare)  # noqa: S101  whoever launches here has the turns of the cluster
+        assert isinstance(share, ActorShare)  # noqa: S101  `ClusterTurns` gives only these
         yield RunningElsewhere(replace(work, order=_for_all_nodes(work.order)), share.actor)
 
     def occupied(self, device: str) -> int:
-        """Ray knows what it has given."""
+        """Return 0, since Ray itself knows which GPUs it has assigned."""
         return 0
 
 
 class RunningElsewhere:
-    """Made by `ActorLauncher`."""
+    """A step that runs on a node of the cluster. Made by `ActorLauncher`."""
 
     def __init__(self, work: Work, actor: RemoteActor) -> None:
         self._work = work
@@ -153,7 +156,7 @@ class RunningElsewhere:
 
 
 def _for_all_nodes(order: Order) -> Order:
-    """A folder by its whole path: processes on the nodes have other working directories."""
+    """Return the order with the absolute path of its folder, as processes on nodes have other working directories."""
     if not isinstance(order.store, FolderHome):
         return order
     folder = Path(order.store.path).resolve()
@@ -162,7 +165,7 @@ def _for_all_nodes(order: Order) -> Order:
 
 
 def _moved(before: Placed, after: Placed) -> Line:
-    """As if the step had said it."""
+    """Return a line that reports the move as if the step itself had written it."""
     killed = f"Its process was killed on {before.node}, which is still up, perhaps because memory ran out"
     what = killed if lives(before) else "Its node was lost"
     alarm = f"{what}; it continues on {after.node} from its last checkpoint."

@@ -1,9 +1,9 @@
-"""An actor on a node of the cluster: it runs one step there, and is asked for what the step has said.
+"""An actor on a node of the cluster: it runs one step there, and is polled for the output of the step.
 
-A node may be lost at any moment, and with it the actor. The cluster then makes the actor anew on another node and asks
-it the same question again, so every question carries the whole work: an actor that has not begun begins. What has been
-said is forgotten when the next question shows that it was heard; an answer that got lost is given again. When a step is
-over the actor may get the next one: its devices were used by the step's own process alone, which has ended.
+A node may be lost at any moment, and with it the actor. The cluster then restarts the actor on another node and repeats
+the pending call, so every call carries the whole work: an actor that has not started the step starts it. Output is
+dropped when the next call shows that it has arrived; an answer that got lost is given again. When a step is over, the
+actor may get the next one: only the step's own process used its devices, and that has ended.
 """
 
 import secrets
@@ -23,48 +23,48 @@ from tasks.running.process import GRACE_SECONDS, Line
 from tasks.running.turns import Share
 
 SILENCE_SECONDS = 0.5
-"""After which a question is answered, whether there is something to tell or not."""
+"""The time after which a call is answered, even if there is no output."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """How far an actor has been heard. Made by whoever asks for a step, then by the actor."""
+    """How much output of an actor has arrived. Made first by the caller, then by the actor."""
 
     turn: str
-    """Another one for each step."""
+    """A token that differs for each step."""
     incarnation: str = ""
-    """Another one after the actor was made anew."""
+    """A token that changes when the actor is restarted."""
     lines: int = 0
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where an actor is, and what it has there. Made by `StepActor`; read by `tasks.ray.cluster` and `.placement`."""
+    """The node of an actor and its devices. Made by `StepActor`; read by `tasks.ray.cluster` and `.placement`."""
 
     node: str
-    """Its address."""
+    """Address of the node."""
     number: str
-    """Of the node, by Ray: a machine that joins the cluster again has another one."""
+    """Ray's ID of the node; a machine that joins the cluster again gets another one."""
     devices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What a step has said since it was last asked. Made by `StepActor`; read by `tasks.ray.placement`."""
+    """The output of a step since the last call. Made by `StepActor`; read by `tasks.ray.placement`."""
 
     placed: Placed
     lines: tuple[Line, ...]
     mark: Mark
     over: bool
     failure: EffreasonError | None
-    """Once it is over: why it ended, for a step that has not said so itself."""
+    """Why the step ended, in case it has not said so itself; None until it is over."""
 
 
 class StepActor:
-    """Runs one step after another on one node."""
+    """An actor that runs one step after another on one node."""
 
     def __init__(self, placed: Placed, choice: Choice, arguments: Sequence[str], gpus: float) -> None:
-        """`arguments` are those that follow the interpreter where the step is a process."""
+        """Prepare the actor; `arguments` follow the interpreter if steps run as processes."""
         self._placed = placed
         self._launcher = _launcher(choice, arguments)
         self._share = Share(placed.devices, {"CUDA_VISIBLE_DEVICES": ",".join(placed.devices)}, (), gpus)
@@ -81,13 +81,13 @@ class StepActor:
         return self._placed
 
     def heard(self, work: Work, mark: Mark) -> Heard:
-        """Begin the step if that has not been done, and tell what it has said after `mark`.
+        """Start the step if that has not been done, and return its output after `mark`.
 
-        The step before it has to be over.
+        The previous step has to be over.
 
         Raises:
-            UserError: it cannot be started here, however often it is tried.
-            StepFailure: it could not be started, or has taken too long.
+            UserError: the step cannot be started here, and trying again is of no use.
+            StepFailure: the step could not be started, or has taken too long.
         """
         with self._changed:
             if self._end is None or mark.turn != self._turn:
@@ -102,7 +102,7 @@ class StepActor:
             return Heard(self._placed, tuple(self._unheard), said, over, failure)
 
     def leave(self) -> None:
-        """End the step; when this returns nothing of it runs, unless it has resisted for longer than its grace."""
+        """End the step; when this returns, nothing of it runs, unless it has outlasted its grace period."""
         self._stopping.set()
         with self._changed:
             if self._end is not None:
@@ -128,7 +128,7 @@ class StepActor:
 
 
 def _beginning_here(work: Work) -> Work:
-    """An actor that was made anew has not had its devices before, however long the step has been under way."""
+    """Return the work with its turn beginning now: a restarted actor has had its devices only since its restart."""
     order = work.order
     if order.runtime.turn is None:
         return work
@@ -139,7 +139,7 @@ def _beginning_here(work: Work) -> Work:
 
 def _launcher(choice: Choice, arguments: Sequence[str]) -> Launcher:
     if isinstance(choice, Container):
-        from tasks.running.container import ContainerLauncher  # brings Docker, of which other actors know nothing
+        from tasks.running.container import ContainerLauncher  # imports Docker, which other actors may not have
 
         return ContainerLauncher(choice)
     return ProcessLauncher((sys.executable, *arguments))

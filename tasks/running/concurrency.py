@@ -1,4 +1,4 @@
-"""How many steps of one flow run are under way at a time, and the event that ends them all."""
+"""The limit on concurrent steps of one flow run, and the event that ends them all."""
 
 import threading
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from tasks.running.process import Stopped
 
 LEAVING_SECONDS = 15.0
-"""More than the grace that a stopped step has."""
+"""Time limit for all steps to end: longer than the grace period of a stopped step."""
 
 
 class ConcurrencyLimit:
-    """Shared by the threads of a flow run's tasks, which enter in the order in which they came."""
+    """A limit shared by the threads of a flow run's tasks, which enter in the order in which they arrived."""
 
     def __init__(self, most: int | None) -> None:
-        """`most` steps side by side; None sets no limit."""
+        """Allow `most` steps at a time; None sets no limit."""
         self.stopping = threading.Event()
         self._most = most
         self._inside: list[object] = []
@@ -22,7 +22,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """One of those that the experiment allows side by side. Raises `Stopped` where all is over."""
+        """Wait for one of the allowed slots and hold it for the block. Raises `Stopped` if the run has been stopped."""
         me = object()
         with self._changed:
             self._inside.append(me)
@@ -40,12 +40,12 @@ class ConcurrencyLimit:
                 self._changed.notify_all()
 
     def stop(self) -> None:
-        """Let nobody in, and tell whoever is inside to end."""
+        """Give no more slots, and tell the steps that have one to end."""
         self.stopping.set()
         with self._changed:
             self._changed.notify_all()
 
     def wait_until_empty(self) -> None:
-        """Return when everybody has left."""
+        """Return when every step has left, or after `LEAVING_SECONDS`."""
         with self._changed:
             self._changed.wait_for(lambda: not self._inside, LEAVING_SECONDS)

@@ -1,4 +1,4 @@
-"""What a step in a container may reach: which image, files, network and user it has, by what its order needs."""
+"""What a step in a container may reach: its image, files, network and user, derived from what its order needs."""
 
 import ipaddress
 import os
@@ -27,7 +27,7 @@ from effreason.specs import EvaluateSpec, PrepareSpec, Spec, TrainSpec
 from tasks.running.engine import Mount
 
 USER = 10001
-"""Of the images."""
+"""User ID in the images."""
 SCRATCH = "/tmp"  # noqa: S108  in the container, where it is a volume of the step's own
 CACHE = "/cache"
 STORE = "/store"
@@ -37,21 +37,24 @@ TRACKERS = {"mlflow": "MLFLOW_TRACKING_URI", "wandb": "WANDB_BASE_URL"}
 
 @dataclass(frozen=True)
 class Confinement:
-    """Made here; read by `tasks.running.container`."""
+    """The image, files, network, user and environment of a step. Made here; read by `tasks.running.container`."""
 
     image: str
     home: Home
-    """The store as the step has to call it."""
+    """The store, at its path inside the container."""
     mounts: list[Mount]
     network: str | None
-    """None is Docker's default."""
+    """None means Docker's default."""
     user: str
     environment: dict[str, str]
-    """Holds nothing secret."""
+    """Variables without secrets."""
 
 
 def confinement(choice: Container, order: Order) -> Confinement:
-    """Raises `UserError` where the store is in a folder of root's, whom no step runs as."""
+    """Return the confinement of a step.
+
+    Raises `UserError` if the folder of the store belongs to root, since no step runs as root.
+    """
     mounts = [Mount(SCRATCH, None, type="volume"), *_given(order.spec)]
     environment = {}
     home, user = order.store, f"{USER}:{USER}"
@@ -62,7 +65,7 @@ def confinement(choice: Container, order: Order) -> Confinement:
         mounts.append(Mount(STORE, str(folder), type="bind"))
         home = FolderHome(path=STORE)
     else:
-        home = home.model_copy(update={"cache_folder": None})  # that of XDG_CACHE_HOME
+        home = home.model_copy(update={"cache_folder": None})  # the one in XDG_CACHE_HOME
     connected = needs_network(order)
     if connected and choice.cache:
         mounts.append(Mount(CACHE, choice.cache, type="volume"))
@@ -78,7 +81,7 @@ def confinement(choice: Container, order: Order) -> Confinement:
 
 
 def needs_network(order: Order) -> bool:
-    """Whether the step has to reach the store, the hub, a server of vLLM or a tracker."""
+    """Return whether the step has to reach the store, the hub, a vLLM server or a tracker over the network."""
     spec = order.spec
     match spec:
         case PrepareSpec():
@@ -102,7 +105,7 @@ def _sources(spec: PrepareSpec) -> Iterator[object]:
 
 
 def _given(spec: Spec) -> Iterator[Mount]:
-    """The files of this machine that the step reads, at the same path."""
+    """Yield mounts of the files of this machine that the step reads, at the same path."""
     paths: set[str] = set()
     match spec:
         case PrepareSpec():
@@ -118,7 +121,7 @@ def _given(spec: Spec) -> Iterator[Mount]:
 
 
 def _owner(folder: Path) -> str:
-    """The user that may write to the store."""
+    """Return the user and group that own the store's folder. Raises `UserError` if it belongs to root."""
     facts = folder.stat()
     if facts.st_uid == 0:
         raise UserError(
@@ -129,13 +132,13 @@ def _owner(folder: Path) -> str:
 
 
 def _network(order: Order) -> str | None:
-    """A server on the loopback of this machine can be reached from its own network alone."""
+    """Return `host` if the step uses a server on this machine's loopback, which no other network reaches; else None."""
     hosts = (urlsplit(address).hostname or "" for address in _addresses(order))
     return "host" if any(map(_is_loopback, hosts)) else None
 
 
 def _addresses(order: Order) -> Iterator[str]:
-    """Of the servers that the step asks, as far as they are named."""
+    """Yield the addresses of the servers that the step uses, empty where none is named."""
     if isinstance(order.store, S3Home):
         yield order.store.endpoint or _first_of(*ENDPOINTS)
     if isinstance(order.spec.engine, VllmServer):
@@ -146,7 +149,7 @@ def _addresses(order: Order) -> Iterator[str]:
 
 
 def _first_of(*variables: str) -> str:
-    """What the first of these that is set in the environment says; empty where none is."""
+    """Return the value of the first of these variables that is set in the environment; empty if none is."""
     return next((os.environ[name] for name in variables if os.environ.get(name)), "")
 
 

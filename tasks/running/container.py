@@ -1,8 +1,7 @@
-"""Each step in a container of its own: `launcher = { kind = "container" }`; docs/containers.md has the whole picture.
+"""Each step in a container of its own, with `launcher = { kind = "container" }`. See docs/containers.md.
 
-The order and the secrets go through standard input, which the launcher holds open: nothing of them is in the
-configuration of the container, and when the launcher dies, even by SIGKILL, Docker closes the pipe and the step
-ends.
+The order and the secrets are passed through standard input, which the launcher holds open: so they are not in the
+configuration of the container, and when the launcher dies, even by SIGKILL, Docker closes the pipe and the step ends.
 """
 
 import os
@@ -28,19 +27,19 @@ from tasks.running.turns import Share
 from tasks.supervision.owner import LABEL, Owner
 
 HEADER = struct.Struct(">BxxxL")
-"""Before each piece of output: from which stream it is, and how long."""
+"""The header of each piece of output: its stream and its length."""
 STANDARD_ERROR = 2
 LOG_LIMITS = {"max-size": "10m", "max-file": "2"}
 MOST_PROCESSES = 4096
-"""And threads, in one container: far more than a step has, far less than hurts the machine."""
+"""Limit on the processes and threads of one container: far more than a step has, far fewer than harm the machine."""
 PASSED_ON = ("AWS_", "HF_", "MLFLOW_", "WANDB_")
-"""What a step may know of the environment: whatever begins so."""
+"""Prefixes of the environment variables that are passed on to a step."""
 NOT_PASSED_ON = ("_BUNDLE", "_CACHE", "_DIR", "_FILE", "_HOME", "_PATH", "_PROFILE")
-"""Less what leads to files that the container does not have: whatever ends so."""
+"""Suffixes of variables that are not passed on, since they name files that the container does not have."""
 
 
 class ContainerLauncher:
-    """Steps as Docker containers."""
+    """A launcher that runs steps as Docker containers."""
 
     def __init__(self, choice: Container) -> None:
         self._choice = choice
@@ -60,7 +59,7 @@ class ContainerLauncher:
                 container.start()
             except EngineFailure as error:
                 raise engine.failure(error) from error
-            with suppress(OSError):  # one that has died already says why by its exit code
+            with suppress(OSError):  # if it has already died, its exit code says why
                 pipe.sendall(_handover(work, confined))
             deadline = time.monotonic() + self._choice.hours * 3600 if self._choice.hours else None
             yield RunningContainer(work.label, container, pipe, deadline)
@@ -72,10 +71,10 @@ class ContainerLauncher:
         return ["step", "--until-stdin-closes", work.order.spec.step, "-"]
 
     def _settings(self, work: Work, share: Share, confined: Confinement, digest: str) -> dict[str, Any]:
-        """For `docker.models.containers.create`."""
+        """Return the arguments for `docker.models.containers.create`."""
         memory = int(self._choice.memory_gib * 2**30) if self._choice.memory_gib else None
         return {
-            "stdin_open": True,  # not detached, which brings StdinOnce: it closes when the launcher is gone
+            "stdin_open": True,  # and not detached, so StdinOnce is set: it closes when the launcher is gone
             "environment": {"EFFREASON_IMAGE": digest, **confined.environment},
             "labels": _labels(work, share),
             "user": confined.user,
@@ -83,7 +82,7 @@ class ContainerLauncher:
             "network_mode": confined.network,
             "device_requests": _gpus(share),
             "mem_limit": memory,
-            "memswap_limit": memory,  # the same: no swap beside it
+            "memswap_limit": memory,  # equal to mem_limit, so there is no swap
             "nano_cpus": int(self._choice.cpus * 1e9) if self._choice.cpus else None,
             "shm_size": int(self._choice.shared_memory_gib * 2**30),
             "pids_limit": MOST_PROCESSES,
@@ -96,14 +95,14 @@ class ContainerLauncher:
 
 @dataclass(frozen=True)
 class RunningContainer:
-    """Made by `ContainerLauncher`."""
+    """A step that runs in a container. Made by `ContainerLauncher`."""
 
     label: str
     container: Any
     pipe: socket.socket
-    """Its standard streams."""
+    """The standard streams of the container."""
     deadline: float | None
-    """On the clock of `time.monotonic`."""
+    """Time limit on the clock of `time.monotonic`."""
     output: "Output" = field(default_factory=lambda: Output())
 
     def lines(self, stopping: Event) -> Iterator[Line]:
@@ -124,7 +123,7 @@ class RunningContainer:
                     )
 
     def _heard(self) -> bytes:
-        """Nothing where Docker has died; `failure` then tells what became of the container."""
+        """Return the next piece of output; empty at the end, or if Docker has died, which `failure` then reports."""
         try:
             return self.pipe.recv(CHUNK_BYTES)
         except OSError:
@@ -149,14 +148,14 @@ class RunningContainer:
 
 
 class Output:
-    """The frames in which Docker sends what a container says, taken apart into lines."""
+    """A parser of the frames in which Docker sends a container's output; it yields lines."""
 
     def __init__(self) -> None:
         self._frames = b""
         self._partial = {False: b"", True: b""}
 
     def lines_with(self, chunk: bytes) -> Iterator[Line]:
-        """The lines that end in this chunk; an empty one is the end, and yields what is left."""
+        """Yield the lines that end in this chunk; an empty chunk is the end, and yields what is left."""
         self._frames += chunk
         while len(self._frames) >= HEADER.size:
             stream, length = HEADER.unpack_from(self._frames)
@@ -171,7 +170,7 @@ class Output:
 
 
 def _attached(client: Any, container: Any) -> socket.socket:
-    """The standard streams of a container that is not yet started, as one socket."""
+    """Return the standard streams of a container that is not yet started, as one socket."""
     wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     stream = client.api.attach_socket(container.id, params=wanted)
     pipe: socket.socket = getattr(stream, "_sock", stream)
@@ -181,7 +180,7 @@ def _attached(client: Any, container: Any) -> socket.socket:
 
 
 def _removed(container: Any) -> None:
-    """If Docker is away, the janitor does it when it has come back."""
+    """Remove the container; if Docker does not respond, the janitor does so later."""
     with suppress(*EngineFailure):
         engine.remove(container)
 

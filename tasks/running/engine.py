@@ -1,6 +1,6 @@
-"""The door to Docker: steps' containers found by their labels, and removed.
+"""The interface to Docker: finds the containers of steps by their labels, and removes them.
 
-Who a container belongs to is written on it, so that it can be found when nothing else is left of the run.
+Labels name the owner of a container, so that it can be found when nothing else is left of the run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ from tasks.supervision.owner import LABEL
 STEP_LABEL = f"{LABEL}step"
 RUN_LABEL = f"{LABEL}flow-run"
 GPU_LABEL = f"{LABEL}gpu."
-"""And the name of a GPU that the step has."""
+"""Prefix of a label, followed by the name of a GPU that the step has."""
 GRACE_SECONDS = 5
-"""From SIGTERM, at which a training saves a checkpoint, to SIGKILL."""
+"""Time from SIGTERM, on which a training run saves a checkpoint, to SIGKILL."""
 ANSWER_SECONDS = 60
-"""Longer than anything but a very busy Docker takes."""
+"""Timeout for Docker's answers, which only a very busy Docker exceeds."""
 
 EngineFailure = (DockerException, RequestException)
 Mount = docker.types.Mount
@@ -31,7 +31,7 @@ Container = Any
 
 @contextmanager
 def engine() -> Iterator[Any]:
-    """A client of the Docker that DOCKER_HOST or the usual socket leads to. Raises `UserError` where none answers."""
+    """Yield a client of the Docker at DOCKER_HOST or at the usual socket. Raises `UserError` if it does not respond."""
     try:
         client = docker.from_env(timeout=ANSWER_SECONDS)
         client.ping()
@@ -47,14 +47,14 @@ def engine() -> Iterator[Any]:
 
 
 def containers(client: Any, labels: Mapping[str, str | None] = {STEP_LABEL: None}) -> list[Container]:
-    """Those of steps with these labels, running or not; a label without a value may have any."""
+    """Return the containers of steps with these labels, running or not; a label given as None may have any value."""
     wanted = [name if value is None else f"{name}={value}" for name, value in labels.items()]
     found: list[Container] = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
     return found
 
 
 def occupied(gpu: str) -> int:
-    """How many containers of steps run on this GPU. Raises `EffreasonError` where Docker cannot say."""
+    """Return how many containers of steps run on this GPU. Raises `EffreasonError` if Docker cannot say."""
     with engine() as client:
         try:
             found = containers(client, {GPU_LABEL + gpu: None})
@@ -66,7 +66,7 @@ def occupied(gpu: str) -> int:
 
 
 def image_of(client: Any, name: str) -> Any:
-    """Raises `UserError` where Docker has no such image."""
+    """Return the image of this name. Raises `UserError` if Docker does not have it."""
     try:
         return client.images.get(name)
     except NotFound as error:
@@ -77,15 +77,15 @@ def image_of(client: Any, name: str) -> Any:
 
 
 def digest_of(image: Any) -> str:
-    """By which a registry knows the image, else by which this Docker does."""
+    """Return the digest of an image in its registry; if it has none, its name and ID in this Docker."""
     published = image.attrs.get("RepoDigests") or [f"{image.attrs['RepoTags'][0]}@{image.id}"]
     return str(published[0])
 
 
 def remove(container: Container) -> None:
-    """SIGTERM, some seconds for a checkpoint, SIGKILL; and nothing of it is left, its scratch included.
+    """Stop a container with SIGTERM and, after some seconds for a checkpoint, SIGKILL; then remove it with its volumes.
 
-    One that is already being removed by somebody else is left to them.
+    If somebody else is already removing it, leave it to them.
     """
     with suppress(NotFound):
         container.stop(timeout=GRACE_SECONDS)
@@ -93,12 +93,12 @@ def remove(container: Container) -> None:
         try:
             container.remove(force=True, v=True)
         except APIError as error:
-            if error.status_code != 409:  # somebody else is removing it at this moment
+            if error.status_code != 409:  # already being removed
                 raise
 
 
 def failure(error: Exception) -> UserError | StepFailure:
-    """What is to be told of a Docker that refused to make or to start a container."""
+    """Return the error to raise if Docker could not create or start a container."""
     said = str(getattr(error, "explanation", None) or error)
     if "could not select device driver" in said or "nvidia" in said.lower():
         return UserError(

@@ -1,4 +1,4 @@
-"""The seam between the pipeline and whatever runs a step: a child process or a container.
+"""The interface between the pipeline and whatever runs a step: a child process or a container.
 
 with launcher.started(work, share) as running:
     for line in running.lines(stopping): ...
@@ -26,51 +26,51 @@ class Work:
     """One step to be run. Made by `tasks.running.launching`; read by the launchers."""
 
     label: str
-    """By which a person knows it."""
+    """The name of the step for people."""
     order: Order
     experiment: str
     flow_run: str
 
 
 class Running(Protocol):
-    """A step that was started."""
+    """A step that has been started."""
 
     def lines(self, stopping: Event) -> Iterator[Line]:
-        """Every line that it says, until it has ended.
+        """Yield every line of the step's output until it has ended.
 
         Raises:
             Stopped: soon after `stopping` was set.
-            StepFailure: it has taken too long.
+            StepFailure: the step has taken too long.
         """
 
     def failure(self) -> EffreasonError:
-        """Why it ended, where it did not say so itself."""
+        """Return why the step ended, if it did not say so itself."""
 
 
 class Launcher(Protocol):
-    """Runs steps."""
+    """An object that runs steps."""
 
     def started(self, work: Work, share: Share) -> AbstractContextManager[Running]:
-        """Start a step; when the block is left, in whatever way, nothing of it runs any more.
+        """Start a step; once the block is left, in whatever way, nothing of it runs any more.
 
         Raises:
-            UserError: it cannot be started here, however often it is tried.
-            StepFailure: it could not be started.
+            UserError: the step cannot be started here, and trying again is of no use.
+            StepFailure: the step could not be started.
         """
 
     def occupied(self, device: str) -> int:
-        """How many steps run on this GPU, also of flows that are gone, as far as the steps have no lease of their own.
+        """Return how many steps without a lease of their own run on this GPU, including those of flows that are gone.
 
         Raises:
-            EffreasonError: it cannot be known now.
+            EffreasonError: the number is not known at the moment.
         """
 
 
 class ProcessLauncher:
-    """Steps as child processes."""
+    """A launcher that runs steps as child processes."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        """`command` is that to which the step's name and the path of its order are added."""
+        """Launch steps with `command`, followed by the name of the step and the path of its order."""
         self._command = command
 
     @contextmanager
@@ -84,13 +84,13 @@ class ProcessLauncher:
                 yield RunningProcess(work.label, process)
 
     def occupied(self, device: str) -> int:
-        """A child has the lease of its GPU itself."""
+        """Return 0, since a child process holds the lease of its GPU itself."""
         return 0
 
 
 @dataclass(frozen=True)
 class RunningProcess:
-    """Made by `ProcessLauncher`."""
+    """A step that runs as a child process. Made by `ProcessLauncher`."""
 
     label: str
     process: Child
@@ -103,7 +103,10 @@ class RunningProcess:
 
 
 def ended_by(label: str, code: int) -> StepFailure:
-    """The error of a step that ended without manifest and fault: `code` as processes have it, or as shells tell it."""
+    """Return the error of a step that ended without manifest and fault.
+
+    `code` is its exit code; a signal N is given as -N, as for processes, or as 128 + N, as in shells.
+    """
     number = -code if code < 0 else code - 128
     if number == signal.SIGKILL:
         return StepFailure(

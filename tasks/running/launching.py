@@ -1,9 +1,9 @@
-"""An artifact from the store, or made by a step in a process or a container.
+"""Gets an artifact from the store, or has it made by a step in a process or a container.
 
     python -m effreason step --until-stdin-closes STEP ORDER.json
 
-The order is all that the step is told; its standard output is the protocol of `effreason.progress`. What is there and
-is no protocol, from a library that prints, is taken for a log line.
+The order is the whole input of the step; its standard output is the protocol of `effreason.progress`. Other lines on
+standard output, from libraries that print, are treated as log lines.
 """
 
 import sys
@@ -45,30 +45,30 @@ Made = TypeVar("Made", bound=Artifact)
 
 
 class Listener(Protocol):
-    """Told what becomes of a step, in the thread that launched it."""
+    """An object that is told what becomes of a step, in the thread that launched the step."""
 
     def found(self, label: str, manifest: Manifest) -> None:
-        """Its artifact was in the store."""
+        """Called when the artifact was already in the store."""
 
     def began(self, label: str) -> None: ...
 
     def progressed(self, label: str, progress: Progress) -> None: ...
 
     def alarmed(self, label: str, sentence: str) -> None:
-        """It goes on, and somebody should look at it."""
+        """Called when the step continues but somebody should look at it."""
 
     def said(self, label: str, line: str) -> None:
-        """A line of its log."""
+        """Called with each line of the step's log."""
 
     def ended(self, label: str, manifest: Manifest) -> None:
-        """Its artifact is in the store."""
+        """Called when the step has put its artifact in the store."""
 
     def failed(self, label: str, error: EffreasonError) -> None:
-        """Perhaps to be tried again."""
+        """Called when the step has failed; it may be tried again."""
 
 
 def launch(experiment: Experiment, label: str, spec: Spec, makes: type[Made]) -> Made:
-    """The artifact that `spec` describes, under the `label` that a person knows the step by.
+    """Return the artifact that `spec` describes, from the store or made by a step; `label` names the step to people.
 
     Raises:
         UserError: the step refused its input; trying again is of no use.
@@ -82,7 +82,7 @@ def launch(experiment: Experiment, label: str, spec: Spec, makes: type[Made]) ->
 
 
 class StepRunner:
-    """The steps of one flow run: launched in their turns, and ended when the run ends."""
+    """The runner of the steps of one flow run: it launches each in its turn, and ends them when the run ends."""
 
     def __init__(self, experiment: Experiment, listeners: Sequence[Listener] = ()) -> None:
         self.experiment = experiment
@@ -93,30 +93,30 @@ class StepRunner:
         self.turns = turns_of(experiment, self.flow_run, self.launcher)
         self.listeners = listeners
         self.faults: dict[str, EffreasonError] = {}
-        """By label, the latest error of every step that has not succeeded since."""
+        """The latest error of every step that has not succeeded since, by label."""
 
     def __enter__(self) -> Self:
         self._token = RUNNER.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every step that still runs; when this returns none is left."""
+        """End every step that still runs; when this returns, none is left."""
         RUNNER.reset(self._token)
         self.stop()
         self.turns.wait_until_idle()
 
     def stop(self) -> None:
-        """Ask every running step to end, and begin no other. From any thread; does not wait."""
+        """Ask every running step to end, and start no other. May be called from any thread; does not wait."""
         self.turns.stop()
 
     def artifact(self, label: str, spec: Spec) -> Artifact:
-        """What `launch` does, less its check."""
+        """Return the artifact that `spec` describes, like `launch` but without checking its type."""
         try:
             made = self._found(label, spec) or self._made(label, spec)
         except EffreasonError as error:
             self._failed(label, error)
             raise
-        except Exception as error:  # which nobody has foreseen, such as a full disk: it is told and tried again, too
+        except Exception as error:  # unforeseen, such as a full disk: it is reported and tried again, too
             failure = StepFailure(
                 f"{label} failed with {type(error).__name__}: {error}.",
                 "See the traceback in the log of this step; run the experiment again to retry.",
@@ -195,7 +195,7 @@ class StepRunner:
 
 
 def launcher_of(experiment: Experiment) -> Launcher:
-    """That which the experiment asks for."""
+    """Return the launcher that the experiment asks for."""
     if isinstance(experiment.runtime.engine, Ray):
         require("ray", "ray", "Running steps on a Ray cluster")
         from tasks.ray.placement import ActorLauncher
@@ -206,7 +206,7 @@ def launcher_of(experiment: Experiment) -> Launcher:
 
 
 def turns_of(experiment: Experiment, flow_run: str, launcher: Launcher) -> "Turns | ClusterTurns":
-    """On this machine, or on the cluster that the experiment names."""
+    """Return the turns on this machine, or on the cluster that the experiment names."""
     if isinstance(experiment.runtime.engine, Ray):
         from tasks.ray.placement import ClusterTurns
 
@@ -215,23 +215,23 @@ def turns_of(experiment: Experiment, flow_run: str, launcher: Launcher) -> "Turn
 
 
 RUNNER: ContextVar[StepRunner | None] = ContextVar("runner", default=None)
-"""The runner of the flow run that this thread works for."""
+"""The runner of the flow run to which this thread belongs."""
 
 
 def cost_part() -> str:
-    """What the steps of this flow run's sweep have cost, as markdown; empty outside of a flow run."""
+    """Return the cost of the steps of this flow run's sweep as Markdown; empty outside a flow run."""
     runner = RUNNER.get()
     return runner.spending.markdown() if runner else ""
 
 
 def worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether a task may succeed where it failed: not after a fault of the user's, and not when the run ends."""
+    """Return whether a failed task should be retried: not after an error of the user, and not when the run ends."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, StepFailure) and not isinstance(error, Stopped)
 
 
 def end_the_others(task: Task[..., Any], run: TaskRun, state: State[Any]) -> None:
-    """Once a step has failed for good there will be no report; what the others have done by then is kept."""
+    """Stop the other steps, since without the failed one there will be no report; what they have done is kept."""
     runner = RUNNER.get()
     if runner is not None:
         runner.stop()
@@ -243,4 +243,4 @@ TASK_OPTIONS: dict[str, Any] = {
     "retry_condition_fn": worth_another_try,
     "on_failure": [end_the_others],
 }
-"""What every step's task has in common; how often it is tried again is for the experiment to say."""
+"""The options that the tasks of all steps share; the experiment sets the number of retries."""

@@ -1,8 +1,8 @@
-"""One child process: every line that it says, and the certainty that it is gone afterwards.
+"""One child process: every line of its output, and the guarantee that it is gone afterwards.
 
-The child leads a process group of its own, so that Ctrl-C in the terminal reaches this process alone, which then asks
-the child to end in good order. Its standard input is a pipe whose other end nobody but this process holds: when this
-process dies, even by SIGKILL, the pipe closes, and a step ends at that.
+The child leads a process group of its own, so Ctrl-C in the terminal reaches only this process, which then asks the
+child to end in good order. Its standard input is a pipe whose other end only this process holds: when this process
+dies, even by SIGKILL, the pipe closes, at which a step ends.
 """
 
 import os
@@ -17,9 +17,9 @@ from typing import IO, NamedTuple
 from effreason.errors import StepFailure
 
 GRACE_SECONDS = 5.0
-"""From SIGTERM, at which a training saves a checkpoint, to SIGKILL."""
+"""Time from SIGTERM, on which a training run saves a checkpoint, to SIGKILL."""
 TICK_SECONDS = 0.25
-"""How soon the end of a child and the word to stop are noticed."""
+"""Interval at which the end of a child and a request to stop are checked."""
 CHUNK_BYTES = 1 << 16
 
 Process = subprocess.Popen[bytes]
@@ -30,11 +30,11 @@ class Line(NamedTuple):
 
     text: str
     logged: bool
-    """From standard error; what is on standard output belongs to the protocol."""
+    """Whether the line is from standard error; standard output belongs to the protocol."""
 
 
 class Stopped(StepFailure):
-    """The step was ended because the whole run ends."""
+    """The step was ended because the whole run is ending."""
 
     def __init__(self) -> None:
         super().__init__("The step was stopped.", "Run the experiment again to continue from what is done.")
@@ -42,9 +42,9 @@ class Stopped(StepFailure):
 
 @contextmanager
 def child(command: Sequence[str], environment: Mapping[str, str], descriptors: Sequence[int] = ()) -> Iterator[Process]:
-    """Start a process and, when the block is left in whatever way, see that neither it nor a child of it is alive.
+    """Start a process; once the block is left, in whatever way, neither it nor a child of it is alive.
 
-    It inherits the open files that `descriptors` names, beside its standard streams.
+    Besides its standard streams it inherits the open files in `descriptors`.
     """
     process = subprocess.Popen(
         command,
@@ -65,7 +65,7 @@ def child(command: Sequence[str], environment: Mapping[str, str], descriptors: S
 
 
 def lines(process: Process, stopping: threading.Event) -> Iterator[Line]:
-    """Every line until the process has ended. Raises `Stopped` soon after `stopping` is set."""
+    """Yield every line until the process has ended. Raises `Stopped` soon after `stopping` is set."""
     partial: dict[IO[bytes], bytes] = {}
     with selectors.DefaultSelector() as selector:
         for pipe in (process.stdout, process.stderr):
@@ -84,16 +84,19 @@ def lines(process: Process, stopping: threading.Event) -> Iterator[Line]:
             if stopping.is_set():
                 raise Stopped
             if not ready and process.poll() is not None:
-                return  # the pipes are held open by a grandchild, whose end is that of the block
+                return  # a grandchild holds the pipes open; it is ended when the block is left
 
 
 def line_of(text: bytes, logged: bool) -> Line:
-    """A progress bar rewrites its line after each carriage return; the last state is what it says."""
+    """Decode one line; of a progress bar, which rewrites its line after each carriage return, keep the last state."""
     return Line(text.decode(errors="replace").rstrip().rpartition("\r")[2], logged)
 
 
 def code_of(process: Process) -> int:
-    """With which it ended, once its output has; one that then lingers is ended. Negative: the number of a signal."""
+    """Return the exit code of a process whose output has ended; the negative number of a signal if one ended it.
+
+    A process that does not exit within the grace period is ended.
+    """
     with suppress(subprocess.TimeoutExpired):
         return process.wait(GRACE_SECONDS)
     _end(process)

@@ -1,7 +1,7 @@
-"""The folder of a step that runs as a process: its order, and what it and its libraries write beside the store.
+"""The scratch folder of a step that runs as a process, for its order and for what is written outside the store.
 
-It goes with the step, however that ends. One whose launcher was killed too goes when the next step comes by: nobody
-holds its lock any more, which the launcher has, and the step and whatever that has forked.
+The folder is removed with the step, however the step ends. If the launcher was killed too, the next step removes the
+folder: nobody holds its lock any more, which the launcher, the step and every process that it forked share.
 """
 
 import fcntl
@@ -18,16 +18,16 @@ PREFIX = "effreason-step-"
 
 @dataclass(frozen=True)
 class Scratch:
-    """Made by `scratch`; read by `ProcessLauncher`."""
+    """A scratch folder and its lock. Made by `scratch`; read by `ProcessLauncher`."""
 
     folder: Path
     lock: int
-    """The descriptor that a step has to inherit."""
+    """The file descriptor that the step has to inherit."""
 
 
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """A folder for one step, gone when the block is left. Those of the dead are removed first."""
+    """Make a folder for one step, removed when the block is left. Folders of dead steps are removed first."""
     _remove_those_of_the_dead()
     made = _made()
     try:
@@ -38,7 +38,7 @@ def scratch() -> Iterator[Scratch]:
 
 
 def _made() -> Scratch:
-    """Somebody who removes those of the dead may come between the folder and its lock: then another is made."""
+    """Make and lock a folder; if another process has removed it before it was locked, make another."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         with suppress(FileNotFoundError):
@@ -51,7 +51,7 @@ def _made() -> Scratch:
 
 def _remove_those_of_the_dead() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # gone by now, or somebody else's
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # already gone, or another user's
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
-"""What a sweep has spent, and whether it may begin another training: docs/cost.md.
+"""What a sweep has spent, and whether it may start another training run: docs/cost.md.
 
-A budget is of the sweep, not of a run: a step that is found in the store counts as what it cost when it was made.
-Besides count the steps that run, and those of this run that failed. Only trainings are held back: what a training that
-has begun is good for is told by the measurement after it.
+The budget is that of the sweep, not of a flow run: a step found in the store counts with what it cost when it was made.
+Steps that are running count too, and those of this flow run that failed. Only training runs are held back; the
+evaluation that follows a training run always takes place, since it shows what the training run achieved.
 """
 
 import threading
@@ -28,13 +28,13 @@ from effreason.workbench import Runtime
 from tasks.running.process import Stopped
 
 Trainings = Mapping[CellKey, PrefectFuture[Any]]
-"""By cell, the policy to come, or that it was held back."""
+"""The future policy of each cell, or the state that its training run was held back."""
 HELD_BACK = "HeldBack"
-"""The name of the state of a training that the budget did not allow."""
+"""The name of the state of a training run that the budget did not allow."""
 
 
 class HeldBack(Stopped):
-    """A training that was not begun because the budget is used up."""
+    """A training run was not started because the budget is used up."""
 
     def __init__(self, limit: str) -> None:
         EffreasonError.__init__(
@@ -43,7 +43,7 @@ class HeldBack(Stopped):
 
 
 class BudgetUsedUp(EffreasonError):
-    """The run has finished what it had begun, and reported it; some trainings were held back."""
+    """Some training runs were held back; those that had started were finished and reported."""
 
     exit_code = 3
 
@@ -65,28 +65,28 @@ class StepTurn:
 
 
 class SweepSpending:
-    """What one flow run knows of the spending of its sweep. From any thread."""
+    """What one flow run knows about the spending of its sweep. May be used from any thread."""
 
     def __init__(self, experiment: Experiment, store: Store) -> None:
         self.sweep = experiment
-        """As its tasks have it: with every revision a commit and, of a night, its date."""
+        """The experiment as its tasks have it: every revision is a commit, and a night has its date."""
         self._store = store
         self._sealed: dict[Address, Spent] = {}
         self._labels: dict[Address, str] = {}
-        """Of the steps that this run has come to."""
+        """The labels of the steps that this run has reached."""
         self._turns: list[StepTurn] = []
         self._began = time.monotonic()
         self._told: set[str] = set()
-        """What alarms have been about."""
+        """The subjects of alarms that have been raised."""
         self._lock, self._looking = threading.Lock(), threading.Lock()
         self._looked = False
 
     @contextmanager
     def turn(self, spec: Spec, gpus: float | None, runtime: Runtime, alarm: Callable[[str], None]) -> Iterator[None]:
-        """Count the turn of a step that has so many GPUs; `alarm` is told, once, that the budget is used up or useless.
+        """Count the turn of a step with `gpus` GPUs; `alarm` is called once if the budget is used up or cannot apply.
 
         Raises:
-            HeldBack: it is a training, and nothing is left for it.
+            HeldBack: the step is a training run, and the budget is used up.
         """
         if isinstance(spec, TrainSpec):
             self._allow(bool(gpus), alarm)
@@ -102,7 +102,7 @@ class SweepSpending:
             turn.ended = time.monotonic()
 
     def _allow(self, on_gpus: bool, alarm: Callable[[str], None]) -> None:
-        """Raises `HeldBack` where nothing is left for another training."""
+        """Raise `HeldBack` if nothing is left for another training run."""
         runtime = self.sweep.runtime
         if limit := self.used_up():
             refusal = HeldBack(limit)
@@ -117,13 +117,13 @@ class SweepSpending:
             alarm(sentence)
 
     def sealed(self, label: str, manifest: Manifest) -> None:
-        """The artifact of a step of this run is in the store."""
+        """Record the cost of a step of this run whose artifact is in the store."""
         with self._lock:
             self._labels[manifest.address] = label
             self._sealed[manifest.address] = spent_on(manifest)
 
     def used_up(self) -> str | None:
-        """Which limit is reached, in words; None where there is something left, or no budget."""
+        """Return the limit that is reached, in words; None if something is left or there is no budget."""
         budget = self.sweep.runtime.budget
         if budget is None:
             return None
@@ -134,17 +134,17 @@ class SweepSpending:
         return _reached(budget, self.sweep, self.spent(), (time.monotonic() - self._began) / HOUR)
 
     def spent(self) -> Spent:
-        """On the sweep, as far as is known here."""
+        """Return what the sweep has spent, as far as this run knows."""
         with self._lock:
             return Spent.all_of(self._spent_on(address) for address in {*self._sealed, *self._addresses_here()})
 
     def here(self) -> Spent:
-        """In this run alone, failed steps included."""
+        """Return what this run alone has spent, including failed steps."""
         with self._lock:
             return Spent.all_of(turn.spent for turn in self._turns)._replace(tokens=self._tokens_here())
 
     def markdown(self) -> str:
-        """A line for each step of the sweep, for all of them, and for what this run alone has spent."""
+        """Return a table with a line for each step of the sweep, one for all of them, and one for this run alone."""
         with self._lock:
             rows = {label: self._sealed[address] for address, label in self._labels.items()}
         rows["**all, when they were made**"] = Spent.all_of(rows.values())
@@ -154,7 +154,11 @@ class SweepSpending:
         return f"## Cost\n\n{cost_table(rows, self.sweep.runtime.price)}{held}"
 
     def _spent_on(self, address: Address) -> Spent:
-        """Of a training that was tried again the manifest knows every step, and the turns here how each try began."""
+        """Return what was spent on an artifact, by its manifest or by the turns of this run.
+
+        If a training run was retried, its manifest covers every optimiser step, and the turns of this run also cover
+        the start of each attempt; the longer of the two counts.
+        """
         turns = [turn for turn in self._turns if turn.address == address]
         here, sealed = Spent.all_of(turn.spent for turn in turns), self._sealed.get(address)
         if sealed is None:
@@ -169,7 +173,7 @@ class SweepSpending:
         return sum(self._sealed[address].tokens for address in self._addresses_here() & self._sealed.keys())
 
     def _look_up(self) -> None:
-        """What other runs have made of this sweep; what they make from now on counts when this one comes to it."""
+        """Look up what other runs have made of this sweep; what they make later counts when this run reaches it."""
         for _, spec in steps(self.sweep):
             if spec.address not in self._sealed and (manifest := self._store.find(spec.address)):
                 with self._lock:
@@ -199,15 +203,15 @@ def _reached(budget: Budget, experiment: Experiment, spent: Spent, hours: float)
 
 
 def held_back(refusal: HeldBack) -> State[Any]:
-    """The state of a training that was not begun."""
+    """Return the state of a training run that was not started."""
     return Cancelled(name=HELD_BACK, message=str(refusal))
 
 
 def afforded(trainings: Trainings, others: Iterable[PrefectFuture[Any]]) -> list[CellKey]:
-    """Those that the budget allowed, once all are decided.
+    """Wait for all training runs and return the cells of those that the budget allowed.
 
     Raises:
-        BudgetUsedUp: it allowed none; `others`, of which none is held back, have come to their end by then.
+        BudgetUsedUp: it allowed none; by then `others`, which are never held back, have ended too.
     """
     for training in trainings.values():
         training.wait()
@@ -223,7 +227,7 @@ def afforded(trainings: Trainings, others: Iterable[PrefectFuture[Any]]) -> list
 
 
 def refuse_the_rest(trainings: Trainings, kept: Sequence[CellKey]) -> None:
-    """After the report of those that were `kept`. Raises `BudgetUsedUp` where there are others."""
+    """Raise `BudgetUsedUp` if not all cells were `kept`. To be called after the report."""
     left_out = [key.label for key in trainings if key not in kept]
     if left_out:
         raise BudgetUsedUp(
@@ -234,6 +238,6 @@ def refuse_the_rest(trainings: Trainings, kept: Sequence[CellKey]) -> None:
 
 
 def _reason(trainings: Trainings) -> str:
-    """The sentence of the first that was held back."""
+    """Return the message of the first training run that was held back."""
     messages = (future.state.message or "" for future in trainings.values() if future.state.name == HELD_BACK)
     return next(messages).partition(". ")[0] + "."

@@ -1,7 +1,7 @@
-"""Which step may run, and with what share of the machine: its own cores and its own GPUs.
+"""The turns of steps: which step may run, and with what share of the machine's cores and GPUs.
 
-First come, first served, among all flow runs, workers and users of the machine; `effreason.leasing` keeps the queue. A
-step that loads no model takes its part of the cores, and so does every step where there is no GPU.
+Turns are first come, first served among all flow runs, workers and users of the machine; `effreason.leasing` keeps the
+queue. A step that loads no model takes a part of the cores, and so does every step on a machine without a GPU.
 """
 
 import os
@@ -25,21 +25,22 @@ from tasks.running.concurrency import ConcurrencyLimit
 from tasks.running.process import Stopped
 
 MOST_ON_CPUS = 4
-"""Steps side by side that an experiment gets unasked on a machine without a GPU."""
+"""Default limit on concurrent steps of an experiment on a machine without a GPU."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one step has of the machine. Made by `Turns`; read by the launchers."""
+    """One step's share of the machine. Made by `Turns`; read by the launchers."""
 
     devices: tuple[str, ...]
-    """Its GPUs, by the names that NVIDIA gives them; empty for a step on the cores."""
+    """GPUs of the step, by NVIDIA's names; empty for a step on the cores."""
     environment: Mapping[str, str]
-    """To be set in the step's process, so that it sees these GPUs alone."""
+    """Variables to set in the step's process, so that it sees only these GPUs."""
     descriptors: tuple[int, ...]
-    """To be inherited by the step's process: the share stays taken until every process that has them has ended."""
+    """File descriptors for the step's process to inherit: the share stays taken until every process that holds them has
+    ended."""
     gpus: float | None = None
-    """Parts of GPUs, added up; None where nobody has counted."""
+    """Sum of the parts of GPUs; None if unknown."""
 
 
 class Turns:
@@ -48,13 +49,13 @@ class Turns:
     def __init__(
         self, resources: Resources, experiment: str = "", flow_run: str = "", occupied: Occupied = never
     ) -> None:
-        """`occupied` says how many steps run on a GPU; where these are more than lease it, their end is waited for.
+        """Prepare the turns; `occupied` counts the steps on a GPU, whose end is waited for if they exceed its leases.
 
         Raises:
-            UserError: the machine has too few GPUs for one training.
+            UserError: the machine has too few GPUs for one training run.
         """
         self._gpus = [] if resources.device == "cpu" else visible_gpus()
-        # Of each GPU that is large enough, what one step takes.
+        # The part of each sufficiently large GPU that one step takes.
         self._parts = {gpu.uuid: part for gpu in self._gpus if (part := part_of_gpu(gpu.memory, resources)) <= 1}
         self._memory_gib = resources.gpu_memory_gib
         if self._gpus:
@@ -74,12 +75,12 @@ class Turns:
 
     @contextmanager
     def take(self, label: str, spec: Spec, explain: Callable[[str], None] = lambda sentence: None) -> Iterator[Share]:
-        """Wait for a turn of the step, which `label` names to people.
+        """Wait for a turn of the step, and hold its share for the block; `label` names the step to people.
 
-        `explain` is told, once a flow run, if others have for long what is waited for.
+        `explain` is called at most once per flow run, if others hold the devices for long.
 
         Raises:
-            Stopped: all is over.
+            Stopped: the run has been stopped.
             UserError: the machine has too few GPUs for the step.
         """
         ticket = Ticket(holder=self._holder(label), claim=self._claim(spec))
@@ -92,7 +93,7 @@ class Turns:
             yield self._share(granted)
 
     def stop(self) -> None:
-        """Give no more turns, and tell whoever has one to end."""
+        """Give no more turns, and tell the running steps to end."""
         self._limit.stop()
         self._queue.wake()
 
@@ -141,12 +142,12 @@ class Turns:
             explain(f"Waiting for others to release {', '.join(others)}; `effreason gpus` shows the queue.")
 
     def _ours(self, holder: Holder) -> bool:
-        """Numbers of processes are not unique among containers."""
+        """Return whether the holder is of this flow run; process IDs alone are not unique across containers."""
         return (holder.process, holder.flow_run) == (os.getpid(), self._flow_run)
 
 
 def runtime_of(resources: Resources, threads: int) -> Runtime:
-    """How every step of a flow run runs; `threads` of each process where the experiment says nothing of them."""
+    """Return the runtime of every step of a flow run; `threads` per process is the default of the experiment's own."""
     return Runtime(
         threads=resources.threads or threads,
         device=resources.device,
@@ -158,7 +159,7 @@ def runtime_of(resources: Resources, threads: int) -> Runtime:
 
 
 def usable_cores() -> int:
-    """Those that this process may use, where the system tells them from those that the machine has."""
+    """Return the number of cores that this process may use, or of all cores on systems without CPU affinity."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -167,5 +168,5 @@ def usable_cores() -> int:
 def _user() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a number without a name, as in containers
+    except KeyError:  # a user ID without a name, as in containers
         return str(os.getuid())

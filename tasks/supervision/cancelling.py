@@ -1,11 +1,12 @@
-"""A flow run that is cancelled in the Prefect UI is told so, whoever started it; one that is taken for dead says no.
+"""Watches the state of a flow run, to end it when it is cancelled in the UI and to object when it is marked as dead.
 
-Only runs of a deployment have a worker that ends them. For the others Prefect records the wish and nothing happens, so
-the state of every run is watched from within.
+Only runs of a deployment have a worker that ends them. For other runs Prefect records the request and nothing happens,
+so every run watches its own state.
 
-The server takes a run for dead of which it has heard nothing for long (`infra.zombies`), also where itself or the
-network was away. Whoever works for the run alone knows better, and sets it back to Running before another host takes it
-up, which leaves the time for that (`infra.resuming`). A run that has been taken up is the other process's.
+The server marks a run as dead if it has not heard from it for long (`infra.zombies`), even if the server itself or the
+network was down. Only the process of the run knows better; it sets the run back to Running before another host resumes
+it, and the other host leaves it time for that (`infra.resuming`). A run that has been resumed belongs to the other
+process.
 """
 
 import contextvars
@@ -30,7 +31,7 @@ POLL_SECONDS = 2.0
 def watching(flow_run: UUID, cancelled: Callable[[], None]) -> Iterator[None]:
     """While the block runs, call `cancelled` once, from another thread, if the flow run is to be cancelled.
 
-    Meanwhile a run of this process that is called Crashed is set back to Running.
+    Meanwhile, if a run of this process is marked Crashed, set it back to Running.
     """
     over = threading.Event()
     context = contextvars.copy_context()  # Prefect's settings are in it
@@ -49,17 +50,17 @@ def _watch(flow_run: UUID, cancelled: Callable[[], None], over: threading.Event)
         while not over.wait(POLL_SECONDS):
             try:
                 run = client.read_flow_run(flow_run)
-                if not over.is_set():  # else it may have said itself that it crashed
+                if not over.is_set():  # otherwise the run may itself have reported that it crashed
                     _contest(client, run)
             except (httpx.HTTPError, ObjectNotFound):
-                continue  # a server that is away for a moment is no reason to end a sweep
+                continue  # a short outage of the server is no reason to end a sweep
             if run.state is not None and (run.state.is_cancelling() or run.state.is_cancelled()):
                 cancelled()
                 return
 
 
 def _contest(client: SyncPrefectClient, run: FlowRun) -> None:
-    """Say that the run lives, if it is called dead and is still this process's."""
+    """Set the run back to Running if it is marked Crashed and still belongs to this process."""
     if run.state is not None and run.state.is_crashed() and Owner.this_process().has(run.labels):
-        # Not forced: the server itself refuses it of a run that somebody has scheduled meanwhile.
+        # Not forced: the server refuses the change if the run has been scheduled again meanwhile.
         client.set_flow_run_state(run.id, Running(message="It was marked as dead, but its process is alive."))

@@ -1,5 +1,5 @@
-"""A run that a worker has begun says which process works for it, and outlives a restart of the Prefect server and the
-death of the worker.
+"""The setup of a run that a worker has started: the run names its process, and survives a restart of the Prefect server
+and the death of the worker.
 """
 
 import sys
@@ -15,7 +15,7 @@ from tasks.supervision.owner import Owner
 
 
 def settle_in() -> None:
-    """To be called when a flow begins; does nothing for a run that a person has begun, who can begin it again."""
+    """Set up a deployed run when its flow begins. Do nothing for a run that a person started, who can restart it."""
     if deployment.id is None:
         return
     ride_out_restarts()
@@ -25,17 +25,17 @@ def settle_in() -> None:
 
 
 def ride_out_restarts() -> None:
-    """From now on, every client of this process waits about a minute for a server that refuses connections.
+    """Make every client of this process wait about a minute for a server that refuses connections.
 
-    Prefect's client does so once it has been connected, so that a wrong address is told at once; but every task has a
-    client of its own, and the address is known to be right.
+    Prefect's client does so only after its first connection, so that a wrong address is reported at once; but every
+    task has a client of its own, and the address is known to be right.
     """
     for client in (PrefectHttpxAsyncClient, PrefectHttpxSyncClient):
         setattr(client, "_has_connected", property(lambda _: True, lambda _, connected: None))  # noqa: B010  it is private
 
 
 class Unheard:
-    """A stream to the worker, which goes on when nobody reads it any more."""
+    """A stream to the worker that can still be written to when nobody reads it any more."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

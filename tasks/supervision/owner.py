@@ -1,4 +1,4 @@
-"""Who works for something that may outlive them, written on it as labels: found again when nothing else is left."""
+"""The process that works for a container or a run, written on it as labels: found when nothing else is left."""
 
 import os
 import socket
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 LABEL = "effreason."
-"""How our labels begin, on containers and on flow runs."""
+"""The prefix of our labels, on containers and on flow runs."""
 
 
 class Owner(NamedTuple):
     """The process that launched a container, or that works for a flow run.
 
-    Numbers of processes come again, with another start.
+    Process IDs are reused, so the start time belongs to the identity.
     """
 
     host: str
@@ -27,31 +27,34 @@ class Owner(NamedTuple):
 
     @classmethod
     def of(cls, labels: Mapping[str, Any]) -> Self:
-        """Raises `KeyError` where the labels name none."""
+        """Return the owner that the labels name. Raises `KeyError` if they name none."""
         return cls(*(kind(labels[LABEL + name]) for name, kind in cls.__annotations__.items()))
 
     def has(self, labels: Mapping[str, Any]) -> bool:
-        """Whether the labels name it."""
+        """Return whether the labels name this owner."""
         return self.labels().items() <= labels.items()
 
     def labels(self) -> dict[str, str]:
         return {LABEL + name: str(value) for name, value in self._asdict().items()}
 
     def is_elsewhere(self) -> bool:
-        """Where nobody here can see whether it lives."""
+        """Return whether the owner is on another host, so that its state is unknown here."""
         return self.host != socket.gethostname()
 
     def is_dead(self) -> bool:
-        """False where it cannot be known: on another host, or in a container."""
+        """Return whether the process has ended; False if that is unknown, on another host or in a container."""
         return not self.is_elsewhere() and _start_of(self.process) != self.start
 
     def is_alive(self) -> bool:
-        """False, too, where it cannot be known."""
+        """Return whether the process is alive; False if that is unknown, too."""
         return not self.is_elsewhere() and _start_of(self.process) == self.start
 
 
 def _start_of(process: int) -> str:
-    """In ticks of the kernel's clock, where there is /proc; "none" of a process that is not there."""
+    """Return when the process started, in ticks of the kernel's clock; "none" if there is no such process.
+
+    Without /proc the start of a running process is "unknown".
+    """
     if not Path("/proc/self/stat").exists():
         with suppress(ProcessLookupError):
             os.kill(process, 0)

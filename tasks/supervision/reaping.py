@@ -1,9 +1,9 @@
-"""Containers whose purpose is gone are removed: `python -m tasks.supervision.reaping [--every SECONDS]`.
+"""The removal of orphaned containers: `python -m tasks.supervision.reaping [--every SECONDS]`.
 
-A step's own launcher removes its container, and a container whose launcher dies ends by itself. What is left then, and
-what an engine that was away has kept, is found here by the labels that `tasks.running.container` writes: by the hooks
-of a flow that failed, crashed or was cancelled, which Prefect may run in another process; and by a janitor, when a
-worker or a flow begins and every so often.
+A step's own launcher removes its container, and a container whose launcher dies ends by itself. What is left then, or
+was left while Docker was down, is found by the labels that `tasks.running.container` writes: by the hooks of a flow
+that failed, crashed or was cancelled, which Prefect may run in another process; and by a janitor, when a worker or a
+flow begins and at regular intervals.
 """
 
 import argparse
@@ -35,18 +35,18 @@ from tasks.supervision.owner import Owner
 
 JANITOR_SECONDS = 60.0
 LEFT_AFTER = timedelta(minutes=10)
-"""Since a container ended: a launcher that lives removes it within seconds."""
+"""The time since the end of a container after which it is an orphan: a live launcher removes it within seconds."""
 ENDED = frozenset({"created", "dead", "exited"})
 
 Purposeless = Callable[[engine.Container], bool]
 
 
 def reap(purposeless: Purposeless) -> list[str]:
-    """Remove the containers of steps of which `purposeless` is true; return what they were, for people.
+    """Remove the containers of steps for which `purposeless` is true; return their names for people.
 
     Raises:
-        UserError: no engine answers.
-        StepFailure: it fails while it is at work.
+        UserError: Docker does not respond.
+        StepFailure: Docker fails meanwhile.
     """
     reaped = []
     try:
@@ -60,7 +60,10 @@ def reap(purposeless: Purposeless) -> list[str]:
 
 
 def is_over(flow_run: str) -> bool | None:
-    """None where it cannot be known: there is no run, the server is away, or it does not know the run."""
+    """Return whether a flow run is over; None if that is unknown.
+
+    It is unknown if there is no run, if the server is away, or if it does not know the run.
+    """
     if not flow_run:
         return None
     try:
@@ -72,10 +75,10 @@ def is_over(flow_run: str) -> bool | None:
 
 
 def is_orphan(container: engine.Container, over: Callable[[str], bool | None] = is_over) -> bool:
-    """Whether its owner is dead or its flow run is over; where nobody knows of the run, whether it ended long ago.
+    """Return whether the owner of a container is dead or its flow run over.
 
-    So a container goes in the end whose launcher was in a container that is gone too, and whose run was in a database
-    that is gone.
+    If the run is unknown, return whether the container ended long ago: so a container is removed in the end even if its
+    launcher was in a container that is gone, and its run in a database that is gone.
     """
     if Owner.of(container.labels).is_dead():
         return True
@@ -87,24 +90,24 @@ def _ended_long_ago(container: engine.Container) -> bool:
     state = container.attrs["State"]
     if state["Status"] not in ENDED:
         return False
-    # One that was never started has an end in the year 1.
+    # A container that was never started has an end in the year 1.
     last = max(map(datetime.fromisoformat, (container.attrs["Created"], state["FinishedAt"])))
     return datetime.now(UTC) - last > LEFT_AFTER
 
 
 def reap_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A hook of flows: remove what is left of the run."""
+    """Remove what is left of the run. A hook of flows."""
     try:
         reaped = reap(lambda container: container.labels[engine.RUN_LABEL] == str(flow_run.id))
     except EffreasonError:
-        return  # where no Docker answers there is no container; where it fails, a janitor comes by
+        return  # without Docker there are no containers; if it failed, a janitor removes them later
     if reaped:
         get_run_logger().warning("Removed what was left of the run: %s", ", ".join(reaped))
 
 
 @contextmanager
 def janitor(experiment: Experiment) -> Iterator[None]:
-    """While the block runs, remove orphans at once and every `JANITOR_SECONDS`, where steps run in containers."""
+    """Remove orphans at once, and every `JANITOR_SECONDS` while the block runs, if steps run in containers."""
     if not isinstance(experiment.runtime.launcher, Container):
         yield
         return
@@ -125,7 +128,7 @@ def _keep_on(over: threading.Event) -> None:
 
 
 def keep_house() -> None:
-    """Remove orphans, if Docker answers, and say so on standard error."""
+    """Remove orphans if Docker responds, and report them on standard error."""
     _tell(_reaped_if_possible(is_orphan))
 
 
@@ -133,7 +136,7 @@ def _reaped_if_possible(purposeless: Purposeless) -> list[str]:
     try:
         return reap(purposeless)
     except EffreasonError:
-        return []  # the steps themselves tell that Docker does not answer
+        return []  # the steps themselves report that Docker does not respond
 
 
 def _tell(reaped: list[str]) -> None:
@@ -143,9 +146,9 @@ def _tell(reaped: list[str]) -> None:
 
 @contextmanager
 def _judge() -> Iterator[Purposeless]:
-    """Who is an orphan, by the word of the Prefect server that runs from this folder use, if it answers.
+    """Yield the test for orphans, which asks the Prefect server of the runs from this folder, if that answers.
 
-    None is started for that: one of our own would know no run.
+    No server is started for this: a new one would know no run.
     """
     local = server.running()
     api = os.environ.get("PREFECT_API_URL") or (local.api if local else None)
@@ -158,7 +161,7 @@ def _judge() -> Iterator[Purposeless]:
 
 
 def main() -> int:
-    """The exit code."""
+    """Run the command and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tasks.supervision.reaping",
         description="Remove containers of steps whose launcher or whose run is gone.",

@@ -1,7 +1,7 @@
-"""Whatever ends the flow ends its steps: a failure, Ctrl-C, SIGTERM, or the word Cancel in the UI.
+"""The context of a run: whatever ends the flow ends its steps, be it a failure, Ctrl-C, SIGTERM or Cancel in the UI.
 
-The death of this process, even by SIGKILL, is left to the pipes of `tasks.running.process` and
-`tasks.running.container`, and what is left behind even then to `tasks.supervision.reaping`.
+If this process dies, even by SIGKILL, the pipes of `tasks.running.process` and `tasks.running.container` end the steps,
+and `tasks.supervision.reaping` removes what is left even then.
 """
 
 import functools
@@ -29,14 +29,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Sweep = Callable[Concatenate[Experiment, P], R]
 Expected = Callable[Concatenate[Experiment, P], Sequence[str]]
-"""The labels of the steps of a run, as `tasks.expected` has them, from what the run is asked for."""
+"""A function of `tasks.expected` that returns the labels of a run's steps from the arguments of the run."""
 
 
 def supervised(expected: Expected[P]) -> Callable[[Sweep[P, R]], Sweep[P, R | State[R]]]:
-    """Give a sweep a runner for its steps that is gone when it returns, a display, and a watch for Cancel in the UI.
+    """Give a sweep a runner that ends its steps before it returns, a display, and a watch for Cancel in the UI.
 
-    Its result is a cancelled state if the run was cancelled; and its error is that of the step that failed first,
-    rather than one that followed from it.
+    The sweep returns a cancelled state if the run was cancelled; its error is that of the step that failed first, not
+    one that followed from it.
     """
 
     def decorate(sweep: Sweep[P, R]) -> Sweep[P, R | State[R]]:
@@ -56,16 +56,16 @@ def supervised(expected: Expected[P]) -> Callable[[Sweep[P, R]], Sweep[P, R | St
 
 
 class RunContext(NamedTuple):
-    """What a sweep runs with."""
+    """The context in which a sweep runs."""
 
     runner: StepRunner
     cancelled: threading.Event
-    """Set when the run was cancelled in the UI."""
+    """Set if the run was cancelled in the UI."""
 
 
 @contextmanager
 def run_context(experiment: Experiment, labels: Sequence[str]) -> Iterator[RunContext]:
-    """A runner whose steps are shown, and stopped when the run is cancelled."""
+    """Yield a context with a runner whose steps are displayed, and stopped when the run is cancelled."""
     settle_in()
     cancelled, board = threading.Event(), Board(labels)
     with (
