@@ -55,6 +55,8 @@ class StubVllm(ThreadingHTTPServer):
         self.failing: str | None = None
         self.status = 500
         self.asked = 0
+        self.counts: list[int] = []
+        """Of each request, how many completions it is for."""
         self.running = 0
         self.alone = threading.Condition()
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -69,23 +71,24 @@ class StubVllm(ThreadingHTTPServer):
 
     def answer(self, path: str, body: dict[str, object]) -> dict[str, object]:
         if path == "/v1/completions":
-            return self._completions()
+            return self._completions(int(str(body["n"])))
         with self.alone:
             if path == "/reset_prefix_cache":
                 return {"success": self.running == 0}
             return {"results": [getattr(self.worker, body["method"])(**body["kwargs"])]}
 
-    def _completions(self) -> dict[str, object]:
+    def _completions(self, count: int) -> dict[str, object]:
         with self.alone:
             began = self.worker.which
             self.asked += 1
+            self.counts.append(count)
             self.running += 1
             self.alone.notify_all()
         self.going.wait(20)
         with self.alone:
             self.running -= 1
             ids = [FIRST_TOKEN + began, FIRST_TOKEN + self.worker.which, self.eos_id]
-        return {"choices": [{"index": 0, "token_ids": ids}]}
+        return {"choices": [{"index": place, "token_ids": ids} for place in range(count)]}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -87,6 +87,12 @@ def test_a_step_that_comes_to_a_server_at_work_waits_and_both_draw_from_their_ow
         assert asked(second, 2) == [(2, 2)] * 2
 
 
+def test_all_completions_of_a_prompt_are_one_request(server, held):
+    with closing(held(1)) as generator:
+        groups = generator.generate([Request((5,), 4, 0), Request((6,), 3, 1)], LIMITS)
+    assert [len(group) for group in groups] == server.counts == [4, 3]
+
+
 def test_a_step_that_has_ended_or_failed_to_begin_makes_way_at_once(server, held, monkeypatch):
     monkeypatch.setattr(vllm_turn, "PATIENCE_SECONDS", 0.0)
     held(1).close()

@@ -23,7 +23,8 @@ class Vllm(Frozen):
 
     kind: Literal["vllm"] = "vllm"
     tensor_parallel: int = Field(1, ge=1)
-    """GPUs (on a CPU, processes) over which each layer is split; must divide the model's number of attention heads."""
+    """GPUs (on a CPU, processes) over which each layer is split; must divide the model's number of attention heads and
+    the size of its vocabulary, rounded up to a multiple of 64."""
     cache_gib: float = Field(2.0, gt=0)
     """GiB for keys and values on each GPU, or in each process."""
     rows: int = Field(256, ge=1)

@@ -24,6 +24,7 @@ from effreason.errors import StepFailure, UserError
 from effreason.generation import Limits, OnCompletion, Request
 from effreason.generation.handing_over import lay_down
 from effreason.generation.room import refuse_what_is_too_long
+from effreason.generation.vllm_parallel import leave_threads_unbound, refuse_uneven_parts
 from effreason.generation.vllm_snapshot import NOT_READ
 from effreason.models import Stored
 from effreason.records import Completion
@@ -142,6 +143,9 @@ def open_vllm(choice: Vllm, model: Stored, *, scored: bool = False) -> VllmGener
     such as memory that is taken, are raised unchanged: the same request may succeed later.
     """
     vllm = _vllm()
+    if choice.tensor_parallel > 1:
+        refuse_uneven_parts(choice.tensor_parallel, model)
+        leave_threads_unbound()
     try:
         llm = vllm.LLM(model=model.where, **_settings(choice, model))
     except (ValueError, NotImplementedError) as error:
