@@ -247,6 +247,15 @@ class Experiment(Frozen):
         return self
 
     @model_validator(mode="after")
+    def one_process_trains_beside_an_engine(self) -> Self:
+        if self.training.samples_elsewhere and self.runtime.processes > 1:
+            raise ValueError(
+                f"The generation engine {self.training.engine.kind} supports one training process, but "
+                f"runtime.processes is {self.runtime.processes}; set it to 1, or drop training.engine."
+            )
+        return self
+
+    @model_validator(mode="after")
     def the_gate_looks_at_what_is_measured(self) -> Self:
         unknown = set(self.gate.suites) - {suite.name for suite in self.data.measured()}
         if unknown:

@@ -97,11 +97,18 @@ def test_nothing_can_be_asked_for_twice(changes):
         ({"training": {"agreement": {"stop_nats": float("inf")}}}, "finite number"),
         ({"training": {"preset": ["dler"]}}, "preset"),
         ({"evaluation": {"budgets": (0, -5)}}, "greater than or equal to 1"),
+        ({"training": {"engine": {"kind": "vllm"}}, "runtime": {"processes": 2}}, "one training process"),
+        ({"training": {"engine": {"kind": "vllm-server"}}, "runtime": {"processes": 2}}, "one training process"),
     ],
 )
 def test_what_would_fail_in_a_step_or_say_nothing_is_refused_before_any(changes, why):
     with pytest.raises(ValidationError, match=why):
         experiment(**changes)
+
+
+def test_an_engine_beside_one_process_and_several_processes_without_one_are_accepted():
+    assert experiment(training={"engine": {"kind": "vllm"}}).runtime.processes == 1
+    assert experiment(evaluation={"engine": {"kind": "vllm"}}, runtime={"processes": 2}).runtime.processes == 2
 
 
 def test_more_than_there_are_samples_cannot_be_passed_at():
