@@ -1,5 +1,5 @@
 # The steps that generate with vLLM: evaluate and train whose engine is `vllm`.
-# HARDWARE=cpu stands on any Python; HARDWARE=gpu stands on vLLM's own image, BASE=vllm/vllm-openai:v0.31.0.
+# HARDWARE=cpu stands on any Python; HARDWARE=gpu stands on vLLM's own image, BASE=vllm/vllm-openai:v0.32.0.
 ARG BASE=python:3.11-slim-bookworm
 ARG WHEELS=scratch
 
