@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from vllm_rounding import IN_FLOAT32, MEAN_NATS
 
 from effreason.choices import BuiltInModel, ChainSumSource, FolderHome, Prompt
 from effreason.errors import StepFailure
@@ -54,7 +55,7 @@ def trained(store: Store, folder: Path, **changes: object) -> list[dict[str, flo
         alpha=0.2,
         seed=0,
     )
-    manifest = produce(spec, store, Runtime(threads=1, device="cpu"))
+    manifest = produce(spec, store, Runtime(threads=1, device="cpu" if IN_FLOAT32 else "auto"))
     kept = store.fetch(manifest, folder / "kept", ["metrics.jsonl"])
     return [json.loads(line) for line in (kept / "metrics.jsonl").read_text().splitlines()]
 
@@ -72,8 +73,8 @@ def test_at_every_step_vllm_samples_from_the_weights_that_are_trained(store, tmp
     lines = trained(store, tmp_path, **changes)
     assert len(lines) == 3
     for line in lines:
-        assert line["logprob_gap"] < 1e-4
-        assert line["importance_weight"] == pytest.approx(1, abs=1e-3)
+        assert line["logprob_gap"] < MEAN_NATS
+        assert line["importance_weight"] == pytest.approx(1, abs=1e-3 if IN_FLOAT32 else 0.05)
         assert line["grad_norm"] > 0
 
 
@@ -82,7 +83,7 @@ def test_vllm_with_old_weights_stops_the_training(store, tmp_path, monkeypatch):
 
     monkeypatch.setattr(VllmGenerator, "load", lambda engine, weights: None)
     with pytest.raises(StepFailure, match="were not drawn from the weights being trained"):
-        trained(store, tmp_path)
+        trained(store, tmp_path, agreement={"stop_nats": 0.005 if IN_FLOAT32 else 0.015})
 
 
 def test_supervised_learning_takes_what_vllm_draws_from_the_starting_model(store, tmp_path):
