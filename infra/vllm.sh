@@ -21,6 +21,17 @@ folder = Path(sysconfig.get_path("purelib"), f"vllm-{bears}.dist-info")
 folder.mkdir(exist_ok=True)
 (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {bears}\n")
 EOF
+    # vLLM warns of operators that cannot be loaded, goes on, and fails later in other words.
+    "$folder/bin/python" - << 'EOF'
+import sys
+
+import torch
+from vllm.platforms import current_platform
+
+current_platform.import_kernels()  # those of this CPU; others would kill Python
+if not hasattr(torch.ops._C, "init_cpu_memory_env"):
+    sys.exit("vLLM cannot load its operators. They need libnuma.so.1: on Debian and Ubuntu, the package libnuma1.")
+EOF
 fi
 # Without its dependencies, which are those of .venv.
 "$folder/bin/pip" install -q --disable-pip-version-check --no-deps -e "$here/.."
