@@ -8,7 +8,7 @@ KILLS ?= 30
 BIN := .venv/bin
 COMPOSE ?= docker compose
 
-.PHONY: help sweep plan test test-all test-vllm vllm check bench reasoner deploy worker up down logs images reap test-containers chaos stop clean
+.PHONY: help sweep plan test test-all test-vllm vllm check bench reasoner deploy worker up down logs images reap test-containers test-generate chaos stop clean
 
 help:
 	@echo "make sweep [EXPERIMENT=path.toml]   data, baseline, training for every alpha, evaluation, report"
@@ -26,6 +26,7 @@ help:
 	@echo "make images                         the images that steps run in: docs/containers.md"
 	@echo "make reap                           remove containers of steps whose launcher or run is gone"
 	@echo "make test-containers                the tests that need a Docker engine"
+	@echo "make test-generate                  build the image with vLLM and evaluate in it"
 	@echo "make chaos [KILLS=30]               a sweep in which whatever can be killed is, into build/"
 	@echo "make stop                           stop the local Prefect server"
 
@@ -81,6 +82,10 @@ reap: .venv/ready
 
 test-containers: .venv/ready-dev images
 	$(BIN)/pytest -m containers tests/test_images.py tests/test_container.py
+
+test-generate: .venv/ready-dev
+	infra/images.sh light generate
+	$(BIN)/pytest -m containers tests/test_generate_image.py
 
 chaos: .venv/ready-dev images
 	$(BIN)/python tests/chaos.py --kills $(KILLS)

@@ -30,6 +30,8 @@ LABEL org.opencontainers.image.title="effreason generate" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
+# On a CPU, vLLM's operators are linked with it; a slim Debian does not have it.
+RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends libnuma1 >/dev/null && rm -rf /var/lib/apt/lists/*
 # Whatever number the step runs as, it may write here and nowhere else.
 RUN mkdir -p /cache && chmod 1777 /cache /tmp
 ENV PATH=/opt/effreason/bin:$PATH \

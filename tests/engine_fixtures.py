@@ -17,6 +17,15 @@ def no_engine() -> bool:
         return True
 
 
+def said_in(image: str, script: str) -> str:
+    """What a script of Python says in the image."""
+    with engine.engine() as client:
+        said: bytes = client.containers.run(
+            image, ["-c", script], entrypoint="python", network_mode="none", read_only=True, remove=True
+        )
+    return said.decode().strip()
+
+
 def play(mood: str, script: str) -> str:
     """Make an image with the tag `mood` whose step is `script`; return what its name begins with."""
     dockerfile = f"FROM effreason/light:local\nENTRYPOINT {json.dumps(['python', '-uc', script])}\n"

@@ -1,7 +1,7 @@
 """The images that steps run in: what they have, what they lack, and who they run as."""
 
 import pytest
-from engine_fixtures import no_engine
+from engine_fixtures import no_engine, said_in
 
 from tasks.running import engine
 
@@ -11,14 +11,6 @@ pytestmark = [
 ]
 
 NAMES = ("effreason/light:local", "effreason/train:local")
-
-
-def said_in(image: str, script: str) -> str:
-    with engine.engine() as client:
-        said: bytes = client.containers.run(
-            image, ["-c", script], entrypoint="python", network_mode="none", read_only=True, remove=True
-        )
-    return said.decode().strip()
 
 
 @pytest.mark.parametrize("name", NAMES)
