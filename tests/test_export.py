@@ -149,8 +149,8 @@ def test_the_card_carries_licence_and_spec(policies, place, tmp_path):
     path = exported(policies["full"], place, tmp_path / "model") / "README.md"
     front = metadata_load(path)
     assert front["license"] == "apache-2.0" and front["library_name"] == "transformers"
-    spec = path.read_text().split("```json\n")[1].split("```")[0]
-    assert json.loads(spec) == policies["full"].spec.model_dump(mode="json")
+    order = path.read_text().split("```json\n")[2].split("```")[0]
+    assert json.loads(order)["spec"] == policies["full"].spec.model_dump(mode="json")
 
 
 def test_a_folder_with_something_in_it_is_left_alone_unless_asked(policies, place, tmp_path, capsys):

@@ -13,8 +13,10 @@ from effreason.choices import BuiltInModel, FolderModel, HubModel, Model, Prompt
 from effreason.figures import count, percent
 from effreason.problems.files import VALIDATION
 from effreason.reasoner import WEIGHTS
+from effreason.shipping.data import data_lines, hub_id
+from effreason.shipping.orders import order_lines
 from effreason.shipping.purpose import purpose_of
-from effreason.specs import Address, EvaluateSpec, Protocol, TrainSpec
+from effreason.specs import Address, EvaluateSpec, PrepareSpec, Protocol, TrainSpec
 from effreason.store import Store
 from effreason.store.shelf import Damaged
 
@@ -37,10 +39,13 @@ PAGE = """
 | base | {base} |
 | algorithm | {purpose.algorithm} |
 | penalty for length (alpha is its strength, in its own unit) | {purpose.penalty} |
-| data | {source}, {train} problems |
 | steps | {steps}, {generated:,} sampled tokens |
 | weights | {weights} |
 | seed | {seed} |
+
+## Data
+
+{data}
 
 ## Results
 
@@ -61,11 +66,9 @@ PAGE = """
 
 ## How to reproduce
 
-Made by effreason {version} (commit {commit}) as `{address}`, from the problems `{problems}`. The whole spec:
+Made by effreason {version} (commit {commit}) as `{address}`, from the problems `{problems}`.
 
-```json
-{spec}
-```
+{orders}
 """
 
 LOADING = """```python
@@ -97,13 +100,12 @@ def card(store: Store, policy: Manifest, title: str, *, adapter: bool) -> str:
         title=title,
         base=_base(spec.model),
         purpose=purpose,
-        source=preparation.spec.source.kind if preparation and preparation.spec.step == "prepare" else "unknown",
-        train=preparation.artifact.train if preparation and preparation.artifact.step == "prepare" else "?",
         steps=policy.artifact.steps,
         generated=policy.artifact.generated_tokens,
         weights=spec.training.weights.kind,
         seed=spec.seed,
-        results="\n".join(_results(store, policy.address)),
+        data="\n".join(data_lines(preparation)),
+        results="\n".join(_results(store, policy.address, spec.problems)),
         licence=f"The licence of the base model holds: {licence}." if licence else NO_LICENCE,
         usage=ADAPTING.format(base=_loaded_from(spec.model)) if adapter else LOADING,
         prompt="\n".join(_prompting(spec.prompt)),
@@ -111,10 +113,10 @@ def card(store: Store, policy: Manifest, title: str, *, adapter: bool) -> str:
         commit=origin.commit or "unknown",
         address=policy.address,
         problems=spec.problems,
-        spec=spec.model_dump_json(indent=2),
+        orders="\n".join(order_lines(preparation, spec)),
     )
     library = "peft" if adapter else "transformers"
-    return FRONT.format(library=library, tag=purpose.tag, lines=_lines(spec.model, licence)) + page
+    return FRONT.format(library=library, tag=purpose.tag, lines=_lines(spec.model, licence, preparation)) + page
 
 
 NO_LICENCE = "The base model's card names no licence that could be read here: look it up before you pass this on."
@@ -143,9 +145,11 @@ def _licence_in(page: Path) -> str | None:
     return str(licence) if licence else None
 
 
-def _lines(model: Model, licence: str | None) -> str:
+def _lines(model: Model, licence: str | None, preparation: Manifest | None) -> str:
     base = [f"base_model: {model.id}\n"] if isinstance(model, HubModel) else []
-    return "".join([*base, *([f"license: {licence}\n"] if licence else [])])
+    trained = preparation.spec.source if preparation and isinstance(preparation.spec, PrepareSpec) else None
+    data = [f"datasets: [{id}]\n"] if trained and (id := hub_id(trained)) else []
+    return "".join([*base, *data, *([f"license: {licence}\n"] if licence else [])])
 
 
 def _base(model: Model) -> str:
@@ -197,7 +201,7 @@ def evaluations_of(store: Store, policy: Address) -> list[Manifest]:
     return sorted(own, key=lambda manifest: manifest.provenance.started)
 
 
-def _results(store: Store, policy: Address) -> Iterator[str]:
+def _results(store: Store, policy: Address, problems: Address) -> Iterator[str]:
     """Yield the lines of a table of base and policy for every evaluation that the store holds."""
     any_found = False
     for after in evaluations_of(store, policy):
@@ -207,6 +211,9 @@ def _results(store: Store, policy: Address) -> Iterator[str]:
         yield f"{_asked(after.spec.protocol)}; `{after.address}`. Brackets hold 95% intervals over problems."
         yield from (f"On {own.suite}: {_asked(own.protocol)}." for own in after.spec.suites)
         yield ""
+        if after.spec.problems != problems:
+            yield from (f"Measured on other problems, `{after.spec.problems}`:", "")
+            yield from (*data_lines(store.find(after.spec.problems)), "")
         yield "| suite | problems | model | accuracy | tokens | truncated |"
         yield "|---|---|---|---|---|---|"
         yield from _rows("base", before)
