@@ -77,14 +77,17 @@ class Data(Frozen):
     source: Source = ChainSumSource()
     """The source of training and validation problems."""
     train_problems: int = Field(2000, ge=1, le=COUNT_LIMIT)
+    """Problems to train on, at most: a source that has fewer gives all that it has."""
     validation_problems: int = Field(100, ge=0, le=COUNT_LIMIT)
     """Problems kept apart for choosing alpha; 0 recommends none."""
     suites: tuple[SpelledSuite, ...] = ()
     """The suites to measure on; if none is given, the test split of the source."""
     prompt: Prompt = Prompt()
+    """The prompt in which the model gets every question, in training and in evaluation."""
     concise: str = "Be concise."
     """An instruction after every question, with which each model is measured without training; empty for none."""
     seed: int = 0
+    """Seed of the draw of problems; another one draws other problems from a source that has more than are wanted."""
 
     def measured(self) -> tuple[Suite, ...]:
         return self.suites or (Suite(name=self.source.kind, source=self.source),)
@@ -133,6 +136,7 @@ class Resources(Frozen):
     threads: int | None = Field(None, ge=1)
     """CPU threads of each step; None divides the cores among the concurrent steps."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where models run: `auto` is a GPU where there is one, else the CPU."""
     gpu_share: float = Field(1.0, gt=0, le=1)
     """The share of a GPU that each step gets that uses one: 0.5 lets two steps share it. docs/gpus.md."""
     gpu_memory_gib: float | None = Field(None, gt=0)
@@ -196,20 +200,30 @@ class Experiment(Frozen):
     """All settings of a sweep; one TOML file."""
 
     name: Name
+    """Name of the experiment, in labels, in the Prefect UI and in the report."""
     models: tuple[Model, ...] = Field(min_length=1)
+    """The models to train, each with every alpha and every seed."""
     data: Data = Data()
+    """The problems, and the prompt in which they are put to the model."""
     training: Training = Training()
+    """The settings of every training run."""
     alphas: tuple[Alpha, ...] = Field(min_length=1)
     """The values of alpha, one cell each."""
     seeds: tuple[Annotated[int, Field(ge=0, le=SEED_LIMIT)], ...] = Field((0,), min_length=1)
+    """Seeds of the training runs, one cell each for every model and alpha; several show how far runs differ by
+    chance."""
     evaluation: Protocol = Protocol()
+    """The measurement of every model, the same before and after training."""
     selection: Selection = Selection()
+    """The rule that recommends an alpha."""
     gate: Gate = Gate()
     """The gate of nightly runs."""
     night: Night | None = None
     """The date that a nightly run stands for; None: the date for which it was scheduled, in UTC."""
     store: Home = FolderHome()
+    """Where artifacts are kept; what is there already is not made again."""
     runtime: Resources = Resources()
+    """The resources of the machine and the way steps run, which change speed and cost and are in no fingerprint."""
 
     @field_validator("alphas")
     @classmethod

@@ -89,16 +89,23 @@ class Suite(Frozen):
     """Problems to measure on, under a name that appears in the report. A field of None is as for the other suites."""
 
     name: Name
+    """Name of the suite in the report."""
     source: Source
+    """The source from whose test split its problems are drawn."""
     problems: int = Field(300, ge=1, le=COUNT_LIMIT)
     """The most problems, drawn by the seed."""
     role: Literal["in-distribution", "out-of-distribution"] | None = None
     """Whether it is of the kind that is trained on; None: it is if its source and that of the training are alike."""
     prompt: Prompt | None = None
+    """A prompt of its own."""
     samples: int | None = Field(None, ge=1, le=COUNT_LIMIT)
+    """Completions per problem."""
     temperature: float | None = Field(None, ge=0, le=2)
+    """Sampling temperature; 0 is greedy."""
     top_p: float | None = Field(None, gt=0, le=1)
+    """Share of the probability that is sampled from, the likeliest tokens first; 1 is all of it."""
     max_tokens: int | None = Field(None, ge=1, le=COUNT_LIMIT)
+    """Tokens after which a completion is cut off and counts as wrong."""
     pass_at: tuple[int, ...] | None = None
     """The k of pass@k; None: those of the other suites that its samples allow."""
 
@@ -152,33 +159,50 @@ class Training(Frozen):
     preset: Preset | None = None
     """A recipe of `recipes.RECIPES`, whose settings hold where no other value is given."""
     algorithm: Algorithm = PolicyGradient()
+    """How the policy learns from its completions: by policy gradient, by PPO, or supervised."""
     steps: int = Field(100, ge=1, le=COUNT_LIMIT)
+    """Training steps; each draws a batch of completions and learns from it, so more take proportionally longer."""
     prompts_per_step: int = Field(32, ge=1, le=COUNT_LIMIT)
+    """Problems per step; more make a step slower and its gradient less noisy."""
     completions_per_prompt: int = Field(8, ge=2, le=COUNT_LIMIT)
+    """Completions of each problem (one group), whose rewards are compared; more make a step slower and the comparison
+    less noisy."""
     updates_per_step: int = Field(1, ge=1)
     """Optimiser updates per batch of completions; with 1 the training is strictly on-policy."""
     learning_rate: float = Field(2e-6, gt=0)
+    """Learning rate of the optimiser; higher learns faster, and too high breaks the policy."""
     warmup_steps: int = Field(3, ge=0, le=COUNT_LIMIT)
+    """Training steps over which the learning rate rises to its value, where it stays."""
     temperature: float = Field(1.0, gt=0, le=2)
+    """Sampling temperature of the training's completions; higher draws more varied ones."""
     max_tokens: int = Field(1024, ge=1, le=COUNT_LIMIT)
+    """Tokens after which a completion is cut off and counts as wrong; more take longer and more memory."""
     objective: Objective = TokenClip()
+    """The ratio to the sampling policy whose clipping limits an update: each token's or the whole completion's."""
     loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = "dapo"
     """The denominator of an update's loss: its share of the step's tokens (dapo), its own tokens (bnpo), each
     completion's tokens and then their number (grpo), or their number times max_tokens (dr_grpo)."""
     kl: Kl = NoKl()
+    """What holds the policy near the model that it starts from, if anything."""
     filter: Filter = DropBelowAlpha()
+    """The completions that are left out of an update because their advantage is small."""
     penalty: Penalty = SigmoidPenalty()
+    """The reward's penalty for length, whose strength is alpha: docs/penalties.md."""
     schedule: Schedule = ConstantAlpha()
+    """How alpha develops from step to step."""
     weights: Weights = FullWeights()
+    """The weights that are trained: all, or adapters, which need less memory."""
     overlap: bool = False
     """Generate the next batch while this one is learned from: faster, and one step off-policy, which the ratio to the
     sampling policy corrects. Checkpoints are taken between batches that do not overlap."""
     engine: Engine = OwnSampler()
     """The generation engine that draws the completions of every step."""
     agreement: Agreement = Agreement()
+    """How closely generation engine and trainer have to agree; without effect with the own sampler."""
     correction: Correction = TokenTruncated()
     """The correction of the mismatch between generation engine and trainer; without effect with the own sampler."""
     max_grad_norm: float = Field(1.0, gt=0)
+    """The norm that the gradient of an update is scaled down to where it is larger."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """The number format: `auto` is bfloat16 on a GPU that has it and float32 elsewhere."""
     gradient_checkpointing: bool = False
@@ -265,8 +289,11 @@ class Faithfulness(Frozen):
     fractions: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.0, 0.25, 0.5, 0.75)
     """Fractions of the reasoning, kept before an answer is forced; the whole of it is always asked too."""
     filler: bool = True
+    """Whether an answer is also forced after neutral tokens in the reasoning's place."""
     mistake: bool = True
+    """Whether a mistake is put into the reasoning, from which the model goes on."""
     hint: bool = True
+    """Whether questions are also asked with a hint at an answer."""
 
     @model_validator(mode="after")
     def from_nothing_up(self) -> Self:
@@ -281,12 +308,17 @@ class Protocol(Frozen):
     samples: int = Field(4, ge=1, le=COUNT_LIMIT)
     """Completions per problem."""
     temperature: float = Field(0.6, ge=0, le=2)
+    """Sampling temperature; 0 is greedy, and then samples has to be 1."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """Share of the probability that is sampled from, the likeliest tokens first; 1 is all of it."""
     max_tokens: int = Field(1024, ge=1, le=COUNT_LIMIT)
+    """Tokens after which a completion is cut off and counts as wrong; more take longer."""
     pass_at: tuple[int, ...] = (1,)
+    """The k of pass@k, the chance that at least one of k samples is correct; none is above samples."""
     budgets: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Token budgets at which accuracy is reported, read from the stored completions."""
     seed: int = 0
+    """Seed of the sampling."""
     engine: Engine = OwnSampler()
     """The generation engine; greedy completions are the same in all up to rounding, sampled ones are other draws."""
     faithfulness: Faithfulness | None = None

@@ -139,3 +139,15 @@ def test_a_sweep_over_an_alpha_without_effect_is_cautioned_against(training, sen
     assert sentence in caution
     assert not list(experiment(training=training, alphas=(0.2,)).cautions())
     assert not list(experiment().cautions())
+
+
+def test_every_setting_and_every_choice_is_explained_in_the_schema():
+    schema = Experiment.model_json_schema()
+    records = {"Experiment": schema, **schema["$defs"]}
+    assert not [name for name, record in records.items() if not record.get("description")]
+    settings = {
+        f"{name}.{key}": setting for name, record in records.items() for key, setting in record["properties"].items()
+    }
+    # A constant names its record, whose description is the explanation.
+    bare = [name for name, setting in settings.items() if "const" not in setting and not setting.get("description")]
+    assert not bare and len(settings) > 200

@@ -15,6 +15,7 @@ class Price(Frozen):
     core_hour: float | None = Field(None, ge=0)
     """Price of one core, for steps without a GPU."""
     currency: str = Field("EUR", pattern=r"^\S{1,8}$")
+    """The currency of the sums that are shown, such as EUR."""
 
     @model_validator(mode="after")
     def of_something(self) -> Self:

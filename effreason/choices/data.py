@@ -13,7 +13,9 @@ class ChainSumSource(Frozen):
 
     kind: Literal["chain-sum"] = "chain-sum"
     min_terms: int = Field(2, ge=2, le=10)
+    """The fewest digits in a sum."""
     max_terms: int = Field(10, ge=2, le=10)
+    """The most digits in a sum; more make harder problems."""
 
     @model_validator(mode="after")
     def some_number_of_terms(self) -> Self:
@@ -27,6 +29,7 @@ class ReasoningGymSource(Frozen):
 
     kind: Literal["reasoning-gym"] = "reasoning-gym"
     task: str
+    """The task's name in the package, such as `gcd`."""
     options: dict[str, int | float | bool | str] = {}
     """Options passed to the task unchanged, such as `min_terms = 4`."""
 
@@ -42,6 +45,7 @@ class Gsm8kSource(Frozen):
     revision: str = "main"
     """A branch, tag or commit on the hub; pinned to a commit before anything runs. Unused with a folder."""
     digest: Digest | None = None
+    """SHA-256 of the local copy; filled in when the experiment is pinned."""
 
 
 class Math500Source(Frozen):
@@ -53,7 +57,9 @@ class Math500Source(Frozen):
     folder: str | None = None
     """A folder with test.jsonl (or .parquet); None loads from the hub."""
     revision: str = "main"
+    """The hub's branch, tag or commit; pinned before anything runs. Unused with a folder."""
     digest: Digest | None = None
+    """SHA-256 of the local copy; filled in when the experiment is pinned."""
 
 
 class HubSource(Frozen):
@@ -61,14 +67,21 @@ class HubSource(Frozen):
 
     kind: Literal["hub"] = "hub"
     id: str
+    """Id of the data set on the hub, such as `openai/gsm8k`."""
     config: str | None = None
+    """The data set's configuration; None is its only or default one."""
     revision: str = "main"
+    """The hub's branch, tag or commit; pinned before anything runs."""
     train_split: str | None = "train"
+    """Name of the split to train on; None where nothing is trained on it."""
     test_split: str | None = "test"
     """None takes the test problems from the training split, by the hash of their question."""
     question: str = "question"
+    """Name of the question column."""
     answer: str = "answer"
+    """Name of the answer column, which holds the gold answer alone."""
     difficulty: str | None = None
+    """Name of a column of numbers, larger for harder problems, by which the report compares; None is none."""
 
 
 class FileSource(Frozen):
@@ -84,8 +97,11 @@ class FileSource(Frozen):
     question: str | None = None
     """Name of the question column; None means `question`, or `problem` if there is no such column."""
     answer: str = "answer"
+    """Name of the answer column, which holds the gold answer alone."""
     difficulty: str | None = None
+    """Name of a column of numbers, larger for harder problems, by which the report compares; None is none."""
     digest: Digest | None = None
+    """SHA-256 of the files; filled in when the experiment is pinned."""
 
 
 Source = Annotated[

@@ -43,6 +43,7 @@ class VllmServer(Frozen):
 
     kind: Literal["vllm-server"] = "vllm-server"
     url: str = Field("http://127.0.0.1:8000", pattern=r"^https?://[^/]+$")
+    """Address of the server, without a path."""
     folder: str | None = None
     """Folder in which weights are left for the server to read. None is enough on one host, unless the step's temporary
     folder is private to it, as in a container."""
@@ -90,6 +91,7 @@ class TokenTruncated(Frozen):
 
     kind: Literal["token-truncated"] = "token-truncated"
     cap: float = Field(2.0, ge=1)
+    """The largest weight of a token; 1 lets no token weigh more than without the correction."""
 
 
 class SequenceTruncated(Frozen):
@@ -98,6 +100,7 @@ class SequenceTruncated(Frozen):
 
     kind: Literal["sequence-truncated"] = "sequence-truncated"
     cap: float = Field(2.0, ge=1)
+    """The largest weight of a completion; 1 lets none weigh more than without the correction."""
 
 
 Correction = Annotated[NoCorrection | TokenTruncated | SequenceTruncated, Field(discriminator="kind")]

@@ -22,12 +22,14 @@ class Container(Frozen):
     images: str = "effreason"
     """Prefix of the image names, such as registry.example.org/effreason."""
     tag: str = "local"
+    """The tag of the images."""
     memory_gib: float | None = Field(None, gt=0)
     """Memory limit of one step; None sets no limit."""
     shared_memory_gib: float = Field(1.0, gt=0)
     """Size limit of /dev/shm, which counts towards the memory of the step; the processes of a training run and NCCL
     communicate through it."""
     cpus: float | None = Field(None, gt=0)
+    """The most cores that one step may use; None sets no limit."""
     hours: float | None = Field(None, gt=0)
     """Time limit after which a step is ended and counts as failed; None sets no limit."""
     network: str | None = None

@@ -13,6 +13,7 @@ class BuiltInModel(Frozen):
 
     source: Literal["builtin"] = "builtin"
     name: Name = "reasoner"
+    """Name of the model in labels and in the report."""
     digest: Digest | None = None
     """SHA-256 of the model's files; filled in when the experiment is pinned."""
 
@@ -22,6 +23,7 @@ class HubModel(Frozen):
 
     source: Literal["hub"] = "hub"
     name: Name
+    """Name of the model in labels and in the report."""
     id: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     """Repository, such as `HuggingFaceTB/SmolLM2-135M-Instruct`."""
     revision: str = "main"
@@ -37,6 +39,7 @@ class FolderModel(Frozen):
 
     source: Literal["folder"] = "folder"
     name: Name
+    """Name of the model in labels and in the report."""
     path: str
     """Path relative to the experiment file."""
     gguf_file: str | None = None

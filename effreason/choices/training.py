@@ -39,6 +39,7 @@ class BatchNormalised(Frozen):
 
     kind: Literal["batch-normalised"] = "batch-normalised"
     floor: float = Field(1e-4, gt=0)
+    """Added to the spread, so that a batch without any divides safely."""
 
 
 Advantage = Annotated[LeaveOneOut | MeanCentred | GroupNormalised | BatchNormalised, Field(discriminator="kind")]
@@ -49,6 +50,7 @@ class PolicyGradient(Frozen):
 
     kind: Literal["policy-gradient"] = "policy-gradient"
     advantage: Advantage = LeaveOneOut()
+    """What a completion's reward is compared with."""
     whiten: bool = False
     """Whether to scale the advantages of a batch to mean 0 and standard deviation 1, as Arora & Zanette (2025) do."""
 
@@ -61,6 +63,7 @@ class Ppo(Frozen):
     discount: float = Field(1.0, gt=0, le=1)
     """Gamma. Values below 1 favour short completions even without a penalty."""
     gae_lambda: float = Field(0.95, ge=0, le=1)
+    """Lambda of the advantage estimation: lower relies more on the estimates of the value head, 1 on rewards alone."""
     value_weight: float = Field(0.1, gt=0)
     """Weight of the value loss relative to the policy loss."""
     value_clip: float = Field(0.2, gt=0)
@@ -84,7 +87,9 @@ class TokenClip(Frozen):
 
     kind: Literal["token-clip"] = "token-clip"
     low: float = Field(0.2, gt=0, lt=1)
+    """How far below 1 the ratio may fall before its token stops pushing further."""
     high: float = Field(0.2, gt=0)
+    """How far above 1 the ratio may rise before its token stops pushing further."""
 
 
 class SequenceClip(Frozen):
@@ -93,7 +98,9 @@ class SequenceClip(Frozen):
 
     kind: Literal["sequence-clip"] = "sequence-clip"
     low: float = Field(3e-4, gt=0, lt=1)
+    """How far below 1 the ratio may fall before its completion stops pushing further."""
     high: float = Field(4e-4, gt=0)
+    """How far above 1 the ratio may rise before its completion stops pushing further."""
 
 
 Objective = Annotated[TokenClip | SequenceClip, Field(discriminator="kind")]
@@ -110,6 +117,7 @@ class KlInLoss(Frozen):
 
     kind: Literal["loss"] = "loss"
     weight: float = Field(1e-3, gt=0)
+    """Weight of the divergence in the loss; higher keeps the policy nearer to its start."""
 
 
 class KlInReward(Frozen):
@@ -118,6 +126,7 @@ class KlInReward(Frozen):
 
     kind: Literal["reward"] = "reward"
     weight: float = Field(1e-3, gt=0)
+    """Weight of the log-ratios in the reward; higher keeps the policy nearer to its start."""
 
 
 Kl = Annotated[NoKl | KlInLoss | KlInReward, Field(discriminator="kind")]
@@ -140,6 +149,7 @@ class DropBelowAlpha(Frozen):
 
     kind: Literal["alpha"] = "alpha"
     threshold: float = Field(0.1, ge=0)
+    """The limit as a multiple of alpha; higher leaves out more, and 0 only what adds nothing."""
 
 
 class DropBelowSpread(Frozen):
@@ -147,6 +157,7 @@ class DropBelowSpread(Frozen):
 
     kind: Literal["spread"] = "spread"
     threshold: float = Field(0.1, ge=0)
+    """The limit in standard deviations; higher leaves out more, and 0 only what adds nothing."""
 
 
 class KeepAll(Frozen):
@@ -170,6 +181,7 @@ class LinearWarmup(Frozen):
 
     kind: Literal["warmup"] = "warmup"
     steps: int = Field(20, ge=1)
+    """Training steps over which alpha rises."""
 
 
 class AccuracyConstrained(Frozen):
@@ -210,9 +222,11 @@ class Lora(Frozen):
 
     kind: Literal["lora"] = "lora"
     rank: int = Field(32, ge=1)
+    """Rank of the adapters; a higher one can learn more and needs more memory."""
     scale: float = Field(64, gt=0)
     """LoRA's own alpha: updates are multiplied by scale / rank."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the adapters' inputs that is set to 0 at random in training."""
 
 
 class Qlora(Frozen):
@@ -220,8 +234,11 @@ class Qlora(Frozen):
 
     kind: Literal["qlora"] = "qlora"
     rank: int = Field(32, ge=1)
+    """Rank of the adapters; a higher one can learn more and needs more memory."""
     scale: float = Field(64, gt=0)
+    """LoRA's own alpha: updates are multiplied by scale / rank."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the adapters' inputs that is set to 0 at random in training."""
 
 
 Weights = Annotated[FullWeights | Lora | Qlora, Field(discriminator="kind")]
