@@ -198,7 +198,7 @@ class Training(Frozen):
     engine: Engine = OwnSampler()
     """The generation engine that draws the completions of every step."""
     agreement: Agreement = Agreement()
-    """How closely generation engine and trainer have to agree; without effect with the own sampler."""
+    """How closely generation engine and trainer agree at least; the own sampler is compared under `overlap` alone."""
     correction: Correction = TokenTruncated()
     """The correction of the mismatch between generation engine and trainer; without effect with the own sampler."""
     max_grad_norm: float = Field(1.0, gt=0)

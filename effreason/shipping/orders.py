@@ -18,7 +18,7 @@ def order_lines(preparation: Manifest | None, spec: Spec) -> Iterator[str]:
     specs = [*([preparation.spec] if preparation else []), spec]
     yield "Save each order below under its name; in the same folder"
     yield from ("", "```bash", *(f"effreason step {each.step} {each.step}.json" for each in specs), "```", "")
-    yield "makes the policy again, under the same address, in the store `reproduced`."
+    yield "makes the policy again, under its address, in the store `reproduced`; other hardware rounds differently."
     places = sorted({place for each in specs for place in places_of(each)})
     if places:
         yield f"Fill in the paths of {', '.join(places)} first; no step compares them with their digests."
