@@ -19,7 +19,8 @@ from effreason.progress import Progress
 from effreason.specs import Spec
 from tasks.display.board import Board, Standing, State
 from tasks.display.dashboard import Dashboard, lines_of
-from tasks.display.page import key_of, level_of
+from tasks.display.levels import level_of
+from tasks.display.page import key_of
 from tasks.display.remaining import Seconds, Unknown, remaining
 from tasks.running.process import Stopped
 from tasks.running.spending import HeldBack

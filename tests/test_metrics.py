@@ -307,6 +307,14 @@ def test_every_line_of_the_log_is_one_object_with_its_step(capsys):
     assert [each["level"] for each in told] == ["info", "info", "info", "warning", "info", "error"]
 
 
+def test_a_line_of_a_step_has_its_level_in_the_log(capsys):
+    lines = JsonLines("small")
+    for line in ("a line", "x.py:1: UserWarning: no pad token", "torch.OutOfMemoryError: CUDA out of memory"):
+        lines.said(LABEL, line)
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["level"] for each in told] == ["info", "warning", "error"]
+
+
 # -------------------------------------------------------------------------------------------------------- the dashboard
 
 

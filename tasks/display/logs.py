@@ -1,6 +1,7 @@
 """The events of a run as JSON lines on standard output, with EFFREASON_LOG_FORMAT=json: docs/observability.md."""
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from effreason.cost import spent_on
 from effreason.errors import EffreasonError, UserError
 from effreason.progress import Progress
 from tasks.display.board import kind_of
+from tasks.display.levels import level_of
 from tasks.running.process import Stopped
 from tasks.settings import logs_as_json
 
@@ -19,6 +21,7 @@ SECONDS_BETWEEN_LINES = 10.0
 """Least interval between lines on the progress of one step; everything else is logged at once."""
 
 Level = Literal["info", "warning", "error"]
+NAMES: dict[int, Level] = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 _writing = threading.Lock()
 
 
@@ -74,7 +77,7 @@ class JsonLines:
         self._log("warning", "step alarm", label, message=sentence)
 
     def said(self, label: str, line: str) -> None:
-        self._log("info", "step log", label, message=line)
+        self._log(NAMES[level_of(line)], "step log", label, message=line)
 
     def ended(self, label: str, manifest: Manifest) -> None:
         spent = spent_on(manifest)
