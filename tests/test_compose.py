@@ -22,6 +22,7 @@ from test_deployments import until
 from effreason.leasing.folder import USUAL, leases_folder
 from effreason.leasing.lease_table import LeaseTable
 from tasks.notify import NOTIFY, notify
+from tasks.settings import LOG_FORMAT, METRICS_HOST, METRICS_PORT, logs_as_json
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -79,6 +80,25 @@ def test_a_worker_knows_whom_to_tell_of_a_night_that_failed_and_that_may_be_nobo
         assert SERVICES[name]["environment"][NOTIFY] == "${EFFREASON_NOTIFY:-}"
     monkeypatch.setenv(NOTIFY, "")
     notify(None, None, None)  # type: ignore[arg-type]  # nothing is asked of them
+
+
+def test_the_settings_of_logs_and_metrics_reach_a_worker_and_the_port_is_open_on_loopback_alone():
+    added = yaml.safe_load((ROOT / "infra/compose/metrics.yml").read_text())["services"]
+    assert set(added) == {"worker", "worker-gpu"}
+    example = (ROOT / ".env.example").read_text().splitlines()
+    assert {"#COMPOSE_FILE=docker-compose.yml:infra/compose/metrics.yml", "#METRICS_PORT=9464"} < set(example)
+    for name, service in added.items():
+        assert SERVICES[name]["environment"][LOG_FORMAT] == "${EFFREASON_LOG_FORMAT:-}"
+        assert not SERVICES[name].get("ports") and METRICS_PORT not in SERVICES[name]["environment"]
+        assert service == {
+            "environment": {METRICS_HOST: "0.0.0.0", METRICS_PORT: "9464"},  # noqa: S104  of the container
+            "ports": ["127.0.0.1:${METRICS_PORT:-9464}:9464"],
+        }
+
+
+def test_an_empty_log_format_is_text(monkeypatch):
+    monkeypatch.setenv(LOG_FORMAT, "")
+    assert not logs_as_json()
 
 
 def test_a_worker_keeps_its_leases_where_the_runs_of_the_machine_keep_theirs():
@@ -211,6 +231,33 @@ def test_both_versions_of_compose_read_it_alike(version, profiles, plugins, tmp_
     assert networks["store"]["internal"] is True
     if "worker-gpu" in expected:
         assert services["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+
+
+@pytest.mark.containers
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_both_versions_of_compose_open_the_port_of_the_metrics_where_it_is_wanted(version, plugins, tmp_path):
+    if version == "v1" and shutil.which("docker-compose") is None:
+        pytest.skip("needs Debian's docker-compose")
+    example = (ROOT / ".env.example").read_text()
+    wanted = re.sub(r"^#(COMPOSE_FILE=|METRICS_PORT=)", r"\1", example, flags=re.MULTILINE)
+    (tmp_path / ".env").write_text(wanted.replace("METRICS_PORT=9464", "METRICS_PORT=9555"))
+    shutil.copy(ROOT / ".env.example", tmp_path)
+    made = settings(tmp_path)
+    command = ["docker-compose"] if version == "v1" else ["docker", "compose"]
+    read = subprocess.run(
+        [*command, "config"],
+        cwd=ROOT,
+        env={**os.environ, **made, "DOCKER_CONFIG": str(plugins)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    worker = yaml.safe_load(read.stdout)["services"]["worker"]
+    (port,) = worker["ports"]
+    if isinstance(port, dict):
+        port = f"{port['host_ip']}:{port['published']}:{port['target']}"
+    assert port.removesuffix("/tcp") == "127.0.0.1:9555:9464"
+    assert worker["environment"][METRICS_PORT] == "9464" and worker["environment"]["EFFREASON_NOTIFY"] == ""
 
 
 def mounted(volume: str | dict[str, Any]) -> tuple[str, str]:
