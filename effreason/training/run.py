@@ -34,8 +34,6 @@ def fine_tune(
 
     Where several processes train together, each calls this; the first of them keeps checkpoints and reports progress.
 
-    Where several processes train together, each calls this; the first of them keeps checkpoints and tells.
-
     Raises:
         StepFailure: the training diverged, had nothing to learn from, or was asked to stop. The newest checkpoint is
             kept, and the same call goes on from it.
