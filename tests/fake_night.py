@@ -42,7 +42,7 @@ def step(path: Path) -> int:
         return 1
     with tempfile.TemporaryDirectory() as folder:
         made = artifact(order.spec, Path(folder), store, known)
-        manifest = store.seal(order.spec, made, Path(folder), provenance(datetime.now(UTC), 0.1))
+        manifest = store.seal(order.spec, made, Path(folder), provenance(datetime.now(UTC), 0.1, order.runtime))
     emit("manifest", manifest.model_dump(mode="json"))
     return 0
 

@@ -1,5 +1,6 @@
 """A budget holds trainings back, whichever run has spent it; what has begun is finished and reported."""
 
+import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -199,6 +200,18 @@ def test_a_step_that_runs_or_failed_counts_as_well_and_one_that_is_sealed_only_o
     with mine.turn(spec, 0.0, Runtime(threads=4), print):
         assert mine.spent() == made, "it is sealed already"
     assert "| train x | 1 | 2 min | no GPU |" in mine.markdown()
+
+
+def test_a_page_is_written_from_what_is_known_and_asks_the_store_for_nothing(tmp_path, monkeypatch):
+    """It is written every few seconds, also before the first step has its final spec."""
+    mine, _, _ = spending_of_a_sweep(tmp_path, budget=Budget(core_hours=1e-9), price=Price(core_hour=1.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(mine, "_store", None)
+        assert "used up" not in mine.markdown()
+        with pytest.raises(RuntimeError), mine.turn(mine.sweep.prepare_spec(), 0.0, Runtime(threads=4), print):
+            raise RuntimeError
+        page = mine.markdown()
+    assert "**The budget of 1e-09 core-hours (" in page and re.search(r"this run alone\*\* \| 1 \|.* EUR \|", page)
 
 
 @pytest.mark.parametrize(("hours_in_the_manifest", "spent"), [(9.5, 10.0), (10.5, 10.5)])

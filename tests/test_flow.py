@@ -170,7 +170,8 @@ def test_a_fault_of_the_users_is_not_retried_and_ends_the_others_at_once(place, 
     latest = shown_of_latest(prefect_server)
     bar = latest["small-train-reasoner-alpha-0-4-s0"]
     assert (bar["data"], bar["description"]) == (0, "train reasoner alpha=0.4 s0: failed. The oven is cold.")
-    assert "Finished steps are kept" in latest["small-dashboard"]["data"]
+    dashboard = latest["small-dashboard"]["data"]
+    assert "Finished steps are kept" in dashboard and "| **this run alone** | 3 |" in dashboard.partition("## Cost")[2]
 
 
 def test_a_step_that_failed_through_no_fault_of_the_experiment_is_tried_again(place):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ source = "builtin"
 [runtime]
 device = "cpu"
 retries = 0
+price = { core_hour = 3600, currency = "CHF" }
 """
 BASE, GOOD, BAD = [0.95, 90], [0.99, 60], [0.70, 40]
 
@@ -82,13 +84,17 @@ def test_one_night_promotes_the_next_is_refused_for_accuracy_and_a_rollback_rest
     assert first.decision.night == "2026-01-30" and first.by == "flow run small 2026-01-30"
     assert set(first.evaluations) == {"candidate", "champion", "base"}
 
+    dashboard = shown(prefect_server, "small-dashboard")
+    assert "5 of 5 steps" in dashboard and costs(dashboard)["train reasoner alpha=0.3 s20260130"].endswith(" CHF")
+    assert re.fullmatch(r"(?!0\.00)[0-9.]+ CHF", costs(dashboard)["**this run alone**"])
+
     code, told = place.night("2026-01-31", {"20260130": GOOD, "20260131": BAD})
     assert code == 0 and "loses more than 2.0 points of accuracy against the champion" in told
     assert "(6 of 6 steps)" in told, "the champion is measured too"
     assert place.champion.history() == [first], "what was refused does not touch the champion"
     assert "# small, night of 2026-01-31: refused" in place.page("2026-01-31")
     assert "Too few nights to say what is usual: 1 earlier ones, and 5 are needed" in place.page("2026-01-31")
-    assert shown(prefect_server) == place.page("2026-01-31")
+    assert shown(prefect_server, "small-night") == place.page("2026-01-31")
 
     code, told = place.night("2026-01-30", {})
     assert code == 0 and "The candidate passes" in told and told.count("found in the store") == 5
@@ -99,11 +105,19 @@ def test_one_night_promotes_the_next_is_refused_for_accuracy_and_a_rollback_rest
     assert f"is {first.policy}" in place.typed("rollback", "small", "--to", "1")
 
 
-def shown(server: Server) -> str:
-    """The page of the latest night in the UI."""
-    of_ours = {"artifacts": {"key": {"any_": ["small-night"]}}, "sort": "CREATED_DESC", "limit": 1}
+def shown(server: Server, key: str) -> str:
+    """What the latest artifact of this key says in the UI."""
+    of_ours = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 1}
     (artifact,) = ask(server, "/artifacts/filter", of_ours)
-    return artifact["data"]
+    text: str = artifact["data"]
+    return text
+
+
+def costs(dashboard: str) -> dict[str, str]:
+    """By its label, the money of each line of the cost table."""
+    table = dashboard.partition("## Cost")[2]
+    lines = (line.strip("|").split("|") for line in table.splitlines() if line.startswith("|"))
+    return {line[0].strip(): line[-1].strip() for line in lines}
 
 
 # --------------------------------------------------------------------------------------------------- it fails
@@ -144,15 +158,34 @@ SlackWebhook(url=sys.argv[1]).save("night-watch", overwrite=True)
 """
 
 
-def test_a_night_that_fails_leaves_the_champion_and_tells_whoever_is_to_know(place, mailbox):
+def test_a_night_that_fails_leaves_the_champion_and_tells_whoever_is_to_know(place, mailbox, prefect_server):
     address = f"json://127.0.0.1:{mailbox.server_port}"
     subprocess.run([sys.executable, "-c", SAVE, address], env=place.environment, check=True, capture_output=True)
     code, told = place.night("2026-01-30", {}, EFFREASON_NOTIFY="slack-webhook/night-watch")
     assert code == 1 and "nightly: The oven is cold. Light it." in told
     assert place.champion.history() == []
+    spent = costs(shown(prefect_server, "small-dashboard"))
+    assert spent["prepare"].endswith(" CHF") and "train reasoner alpha=0.3 s20260130" not in spent
     (letter,) = mailbox.letters
     assert letter["title"] == "nightly small 2026-01-30: Failed"
     assert "The oven is cold. Light it." in letter["message"] and "The champion is unchanged" in letter["message"]
+
+
+def test_a_night_whose_budget_is_used_up_before_its_training_says_so_and_leaves_the_champion(place, prefect_server):
+    (place.folder / "small.toml").write_text(EXPERIMENT + "budget = { core_hours = 1e-6 }\n")
+    code, told = place.night("2026-01-30", {"20260130": GOOD})
+    assert code == 3 and re.search(
+        r"nightly: The budget of 1e-06 core-hours \(\S+ spent\) is used up\. "
+        r"The only training was not started, so there is nothing to report\. Raise runtime\.budget and run it again\.",
+        told,
+    )
+    assert place.champion.history() == []
+    of_ours = {"flow_runs": {"name": {"any_": ["small 2026-01-30"]}}, "sort": "START_TIME_DESC", "limit": 1}
+    (run,) = ask(prefect_server, "/flow_runs/filter", of_ours)
+    assert run["state_name"] == "Failed"
+    dashboard = shown(prefect_server, "small-dashboard")
+    assert "**The budget of 1e-06 core-hours" in dashboard and "1 stopped" in dashboard
+    assert {"prepare", "evaluate reasoner"} < set(costs(dashboard)) and "train" not in " ".join(costs(dashboard))
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,7 @@ def test_make_worker_runs_what_is_asked_for_until_ctrl_c(place):
     until(lambda: not alive(worker.pid), 5)
     (measured,) = [run for run in runs(place) if run["name"].startswith("reasoner on deployed ")]
     assert {"effreason", "measurement", "deployed"} <= set(measured["tags"])
+    of_run = {"flow_runs": {"id": {"any_": [measured["id"]]}}}
+    shown = {artifact["key"]: artifact["data"] for artifact in ask(place.server, "/artifacts/filter", of_run)}
+    assert {"deployed-dashboard", "deployed-measured-reasoner"} <= set(shown)
+    assert "| evaluate reasoner | 1 |" in shown["deployed-dashboard"].partition("## Cost")[2]

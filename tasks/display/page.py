@@ -1,6 +1,5 @@
 """The display in the Prefect UI: a dashboard, and the log and the progress of each step under its task."""
 
-import logging
 import re
 import threading
 from contextvars import copy_context
@@ -18,16 +17,13 @@ from effreason.experiment import Experiment
 from effreason.progress import Progress
 from tasks.display.board import Board
 from tasks.display.dashboard import Dashboard
+from tasks.display.levels import level_of
 from tasks.display.pinned import Pinned, Shown
 from tasks.display.terminal import failure_of, figures_of
 from tasks.local.browser import address_of
+from tasks.running.spending import SweepSpending
 
 REFRESH_SECONDS = 5.0
-LEVELS = (
-    (logging.ERROR, re.compile(r"\W*(?:CRITICAL|FATAL|ERROR)\b|Traceback \(|(?:\w+\.)*\w+(?:Error|Exception): ")),
-    (logging.WARNING, re.compile(r"\W*WARN(?:ING)?\b|.*\b\w*Warning: ")),
-)
-"""The beginnings of lines in which loggers, the interpreter and libraries report errors and warnings, by level."""
 
 
 class Page:
@@ -37,9 +33,9 @@ class Page:
     step should wait for that. A step found in the store has a line in the dashboard but no UI artifact of its own.
     """
 
-    def __init__(self, experiment: Experiment, board: Board) -> None:
-        """Show `board`, a listener that is called before the page."""
-        self._experiment = experiment
+    def __init__(self, experiment: Experiment, board: Board, spending: SweepSpending) -> None:
+        """Show `board`, a listener that is called before the page, and the cost of the sweep."""
+        self._experiment, self._spending = experiment, spending
         self._dashboard = Dashboard(experiment, board)
         self._tagged = False
         self._bars: dict[str, Pinned] = {}
@@ -89,7 +85,7 @@ class Page:
     def _keep_up(self) -> None:
         logger = get_run_logger()
         browser = artifact_browser(self._experiment)
-        first = Shown(self._dashboard.markdown(browser), f"Status of {self._experiment.name}")
+        first = Shown(self._dashboard_and_cost(browser), f"Status of {self._experiment.name}")
         pinned = Pinned("markdown", key_of(f"{self._experiment.name} dashboard"), UUID(flow_run.id), None, first)
         over = False
         while True:
@@ -103,7 +99,11 @@ class Page:
             if over:
                 return
             over = self._over.wait(REFRESH_SECONDS)
-            pinned.show(Shown(self._dashboard.markdown(browser, over), first.description))
+            pinned.show(Shown(self._dashboard_and_cost(browser, over), first.description))
+
+    def _dashboard_and_cost(self, browser: str | None, over: bool = False) -> str:
+        """Return the dashboard with what the sweep has cost so far; it remains however the run ends."""
+        return f"{self._dashboard.markdown(browser, over)}\n\n{self._spending.markdown()}"
 
     def _tag(self, client: SyncPrefectClient) -> None:
         """Tag the flow run, so that the runs of an experiment can be selected.
@@ -126,11 +126,6 @@ def artifact_browser(experiment: Experiment) -> str | None:
     except EffreasonError as error:
         get_run_logger().warning("Artifacts cannot be looked at in the browser: %s", error)
         return None
-
-
-def level_of(line: str) -> int:
-    """Return the level, a constant of `logging`, of a line that a step has written."""
-    return next((level for level, wrong in LEVELS if wrong.match(line)), logging.INFO)
 
 
 def key_of(name: str) -> str:

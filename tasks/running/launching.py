@@ -84,12 +84,15 @@ def launch(experiment: Experiment, label: str, spec: Spec, makes: type[Made]) ->
 class StepRunner:
     """The runner of the steps of one flow run: it launches each in its turn, and ends them when the run ends."""
 
-    def __init__(self, experiment: Experiment, listeners: Sequence[Listener] = ()) -> None:
+    def __init__(
+        self, experiment: Experiment, listeners: Sequence[Listener] = (), spending: SweepSpending | None = None
+    ) -> None:
+        """`spending` is what a listener shows, where one does."""
         self.experiment = experiment
         self.flow_run = flow_run.id or ""
         self.store = open_store(experiment.store)
         self.launcher = launcher_of(experiment)
-        self.spending = SweepSpending(experiment, self.store)
+        self.spending = spending or SweepSpending(experiment, self.store)
         self.turns = turns_of(experiment, self.flow_run, self.launcher)
         self.listeners = listeners
         self.faults: dict[str, EffreasonError] = {}

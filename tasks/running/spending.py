@@ -131,7 +131,7 @@ class SweepSpending:
             if not self._looked:
                 self._look_up()
                 self._looked = True
-        return _reached(budget, self.sweep, self.spent(), (time.monotonic() - self._began) / HOUR)
+        return self._reached(budget)
 
     def spent(self) -> Spent:
         """Return what the sweep has spent, as far as this run knows."""
@@ -149,9 +149,13 @@ class SweepSpending:
             rows = {label: self._sealed[address] for address, label in self._labels.items()}
         rows["**all, when they were made**"] = Spent.all_of(rows.values())
         rows["**this run alone**"] = self.here()
-        over = self.used_up()
+        budget = self.sweep.runtime.budget
+        over = self._reached(budget) if budget else None  # by what is known: the store is not asked for a page
         held = f"\n\n**The budget of {over} is used up.**" if over else ""
         return f"## Cost\n\n{cost_table(rows, self.sweep.runtime.price)}{held}"
+
+    def _reached(self, budget: Budget) -> str | None:
+        return _reached(budget, self.sweep, self.spent(), (time.monotonic() - self._began) / HOUR)
 
     def _spent_on(self, address: Address) -> Spent:
         """Return what was spent on an artifact, by its manifest or by the turns of this run.
@@ -219,8 +223,9 @@ def afforded(trainings: Trainings, others: Iterable[PrefectFuture[Any]]) -> list
     if not kept:
         for other in others:
             other.wait()
+        none = f"None of the {len(trainings)} trainings was" if len(trainings) > 1 else "The only training was not"
         raise BudgetUsedUp(
-            f"{_reason(trainings)} None of the {len(trainings)} trainings was started, so there is nothing to report.",
+            f"{_reason(trainings)} {none} started, so there is nothing to report.",
             "Raise runtime.budget and run it again.",
         )
     return kept

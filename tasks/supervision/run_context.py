@@ -16,11 +16,13 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
 from effreason.experiment import Experiment
+from effreason.store import open_store
 from tasks.display.board import Board
 from tasks.display.page import Page
 from tasks.display.terminal import shown
 from tasks.metrics.meter import metered
 from tasks.running.launching import StepRunner
+from tasks.running.spending import SweepSpending
 from tasks.supervision.cancelling import watching
 from tasks.supervision.deployed import settle_in
 from tasks.supervision.reaping import janitor
@@ -68,11 +70,12 @@ def run_context(experiment: Experiment, labels: Sequence[str]) -> Iterator[RunCo
     """Yield a context with a runner whose steps are displayed, and stopped when the run is cancelled."""
     settle_in()
     cancelled, board = threading.Event(), Board(labels)
+    spending = SweepSpending(experiment, open_store(experiment.store))
     with (
         shown(experiment.name, len(labels)) as display,
-        Page(experiment, board) as page,
+        Page(experiment, board, spending) as page,
         metered() as meters,
-        StepRunner(experiment, (display, board, page, *meters)) as runner,
+        StepRunner(experiment, (display, board, page, *meters), spending) as runner,
     ):
 
         def cancel() -> None:
