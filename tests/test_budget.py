@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from prefect_fixtures import ask
 from pydantic import ValidationError
-from test_flow import EXPERIMENT, STEPS, latest_run
+from test_flow import EXPERIMENT, STEPS, latest_run, shown_of_latest
 from test_flow import place as place  # a fixture
 
 from effreason.artifacts import Policy
@@ -51,6 +51,8 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
     assert "The budget of 1e-06 core-hours (" in errors and "None of the 2 trainings was started" in errors
     assert output.count("No further training will start") == 1
     assert sorted(place.started().values()) == ["evaluate base", "prepare"]
+    cost = shown_of_latest(prefect_server)["small-dashboard"]["data"].partition("## Cost")[2]
+    assert "| evaluate reasoner | 1 |" in cost and " CHF |" in cost and "**The budget of 1e-06 core-hours (" in cost
 
     with_budget(place, f"{{ money = {spent_in(place).core_seconds + 1e-6} }}")
     code, output, errors = place.run()
