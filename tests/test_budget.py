@@ -48,7 +48,7 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
     with_budget(place, "{ core_hours = 1e-6 }")
     code, output, errors = place.run()
     assert code == 3
-    assert "The budget of 1e-06 core-hours (" in errors and "None of the 2 trainings was started" in errors
+    assert "The budget of 1e-06 core-hours (" in errors and "None of the 2 training runs was started" in errors
     assert output.count("No further training will start") == 1
     assert sorted(place.started().values()) == ["evaluate base", "prepare"]
     cost = shown_of_latest(prefect_server)["small-dashboard"]["data"].partition("## Cost")[2]
@@ -58,7 +58,9 @@ def test_a_budget_that_is_used_up_holds_trainings_back_and_more_of_it_goes_on(pl
     code, output, errors = place.run()
     assert code == 3
     made, left = ("0", "0.4") if "(reasoner alpha=0.4 s0)" in errors else ("0.4", "0")  # whichever came first
-    assert f"1 of 2 trainings were not started (reasoner alpha={left} s0), so the report is of the other 1" in errors
+    assert (
+        f"1 of 2 training runs were not started (reasoner alpha={left} s0), so the report is of the other 1" in errors
+    )
     assert " CHF (" in errors
     assert sorted(place.started().values()) == sorted(
         ["evaluate base", "evaluate tuned", "prepare", "report", f"train {float(made)}"]
@@ -83,7 +85,7 @@ def test_a_base_measurement_that_runs_goes_on_to_its_end_though_every_cell_of_it
     limited = EXPERIMENT + 'budget = { core_hours = 1e-6 }\n[[models]]\nsource = "builtin"\nname = "other"\n'
     (place.folder / "small.toml").write_text(limited)
     code, _, errors = place.run({"evaluate base": "slow"})
-    assert code == 3 and "2 of 4 trainings were not started (other alpha=0 s0, other alpha=0.4 s0)" in errors
+    assert code == 3 and "2 of 4 training runs were not started (other alpha=0 s0, other alpha=0.4 s0)" in errors
     store = open_store(FolderHome(path=str(place.folder / "runs/store")))
     measured = [spec for address in store.addresses() if isinstance(spec := store.find(address).spec, EvaluateSpec)]
     assert [spec.policy for spec in measured if spec.model.name == "other"] == [None]

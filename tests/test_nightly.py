@@ -176,7 +176,8 @@ def test_a_night_whose_budget_is_used_up_before_its_training_says_so_and_leaves_
     code, told = place.night("2026-01-30", {"20260130": GOOD})
     assert code == 3 and re.search(
         r"nightly: The budget of 1e-06 core-hours \(\S+ spent\) is used up\. "
-        r"The only training was not started, so there is nothing to report\. Raise runtime\.budget and run it again\.",
+        r"The only training run was not started, so there is nothing to report\. "
+        r"Raise runtime\.budget and run it again\.",
         told,
     )
     assert place.champion.history() == []

@@ -1,4 +1,4 @@
-"""How serious a line is that a step has written, by how loggers, the interpreter and libraries begin such lines."""
+"""The level of a line that a step has written, by the way in which loggers, Python and libraries begin such lines."""
 
 import logging
 import re
@@ -10,5 +10,5 @@ LEVELS = (
 
 
 def level_of(line: str) -> int:
-    """The level, as `logging` has them."""
+    """Return the level of the line, a constant of `logging`."""
     return next((level for level, wrong in LEVELS if wrong.match(line)), logging.INFO)

@@ -64,7 +64,7 @@ def _steps(everybody: Sequence[Tally], living: Sequence[Tally]) -> Iterator[Metr
     running = "Steps that have their share of the machine."
     yield _gauge("effreason_steps_running", running, lambda kind: sum(tally.running[kind] for tally in living))
     yield _histogram(everybody)
-    tokens = "Generated tokens: of trainings as they go, of evaluations when they are over."
+    tokens = "Generated tokens: of training runs during the run, of evaluations when they are over."
     yield _counter("effreason_generated_tokens", tokens, lambda kind: sum(tally.tokens[kind] for tally in everybody))
     gpu = "GPU-seconds of the steps that were made; parts of GPUs count as parts."
     yield _counter("effreason_gpu_seconds", gpu, lambda kind: sum(tally.gpu_seconds[kind] for tally in everybody))

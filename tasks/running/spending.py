@@ -223,7 +223,9 @@ def afforded(trainings: Trainings, others: Iterable[PrefectFuture[Any]]) -> list
     if not kept:
         for other in others:
             other.wait()
-        none = f"None of the {len(trainings)} trainings was" if len(trainings) > 1 else "The only training was not"
+        none = (
+            f"None of the {len(trainings)} training runs was" if len(trainings) > 1 else "The only training run was not"
+        )
         raise BudgetUsedUp(
             f"{_reason(trainings)} {none} started, so there is nothing to report.",
             "Raise runtime.budget and run it again.",
@@ -236,7 +238,7 @@ def refuse_the_rest(trainings: Trainings, kept: Sequence[CellKey]) -> None:
     left_out = [key.label for key in trainings if key not in kept]
     if left_out:
         raise BudgetUsedUp(
-            f"{_reason(trainings)} {len(left_out)} of {len(trainings)} trainings were not started "
+            f"{_reason(trainings)} {len(left_out)} of {len(trainings)} training runs were not started "
             f"({', '.join(left_out)}), so the report is of the other {len(kept)}.",
             "Raise runtime.budget and run it again to continue.",
         )
