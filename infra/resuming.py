@@ -29,7 +29,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
+from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
 from prefect.states import Crashed, Scheduled
 
 from infra.registration import POOL
@@ -65,7 +65,7 @@ def resume(client: SyncPrefectClient) -> Iterator[str]:
             continue
         times = _times(run)
         begins = datetime.now(UTC) + _pause(times)
-        again = Scheduled(
+        again: State[None] = Scheduled(
             name="Resuming", scheduled_time=begins, message="Its process is gone; it continues in another."
         )
         client.update_flow_run_labels(run.id, {TIMES: times + 1})
@@ -137,4 +137,4 @@ def _times(run: FlowRun) -> int:
 
 
 def _pause(times: int) -> timedelta:
-    return min(FIRST_PAUSE * 2**times, LONGEST_PAUSE)
+    return min(FIRST_PAUSE * (1 << times), LONGEST_PAUSE)

@@ -74,7 +74,7 @@ def _take_over(options: argparse.Namespace) -> None:
     if sys.stdin is None and (options.until_stdin_closes or options.order == HANDED_OVER):
         raise UserError("Standard input is closed.", "Leave it open, or give the path of an order alone.")
     if options.order == HANDED_OVER:
-        from effreason.commands.handover import received
+        from effreason.handover import received
 
         options.order = received()
 

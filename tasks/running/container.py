@@ -16,8 +16,8 @@ from threading import Event
 from typing import Any
 
 from effreason.choices import Container
-from effreason.commands.handover import Handover
 from effreason.errors import EffreasonError, StepFailure
+from effreason.handover import Handover
 from tasks.running import engine
 from tasks.running.confinement import Confinement, confinement
 from tasks.running.engine import EngineFailure
