@@ -21,11 +21,15 @@ from effreason.artifacts import Problems
 from effreason.choices import BuiltInModel, Container, FolderHome, S3Home
 from effreason.errors import StepFailure, UserError
 from effreason.experiment import Data, Experiment, Resources
+from effreason.order import Order
 from effreason.store import open_store
+from tasks.ray.step_actor import Mark, Placed, StepActor
 from tasks.running import engine
+from tasks.running.launchers import Work
 from tasks.running.launching import StepRunner, launch
 from tasks.running.process import Stopped
 from tasks.supervision import reaping
+from tasks.supervision.owner import Owner
 
 pytestmark = [
     pytest.mark.containers,
@@ -105,6 +109,26 @@ def test_a_step_makes_its_artifact_and_tells_of_which_image_it_was_made(experime
     manifest = open_store(experiment.store).find(made.address)
     assert manifest is not None
     assert manifest.provenance.image.startswith("effreason/light:local@sha256:")
+    assert left_of(experiment) == []
+
+
+def test_an_actor_of_a_cluster_runs_it_in_a_container_of_its_node_and_leaves_none(experiment):
+    dead = Owner.this_process()._replace(start="none that there is")
+    labels = {engine.STEP_LABEL: "left", engine.RUN_LABEL: "", "effreason.experiment": experiment.name}
+    with engine.engine() as client:
+        client.containers.create("effreason/light:local", labels={**labels, **dead.labels()})
+    actor = StepActor(Placed("a node", "01ab", ()), experiment.runtime.launcher, (), 0.0)
+    assert left_of(experiment) == [], "of an actor that was killed"
+    spec = experiment.prepare_spec()
+    work, mark, over = (
+        Work("prepare", Order(spec=spec, store=experiment.store), experiment.name, ""),
+        Mark("first"),
+        False,
+    )
+    while not over:
+        heard = actor.heard(work, mark)
+        mark, over = heard.mark, heard.over
+    assert open_store(experiment.store).find(spec.address) is not None, heard.failure
     assert left_of(experiment) == []
 
 

@@ -4,20 +4,26 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from processes import gone
 
-from effreason.choices import BuiltInModel, FolderHome, Process
+from effreason.choices import BuiltInModel, Container, FolderHome, Process
 from effreason.errors import UserError
 from effreason.experiment import Experiment
 from effreason.order import Order
 from effreason.workbench import Runtime, Turn
 from tasks.ray.step_actor import Heard, Mark, Placed, StepActor
+from tasks.running import engine
 from tasks.running.launchers import Work
+from tasks.supervision import reaping
+from tasks.supervision.owner import Owner
 
 EXPERIMENT = Experiment(name="small", models=(BuiltInModel(),), alphas=(0.2,))
 TALKATIVE = """
@@ -107,6 +113,26 @@ def test_a_folder_that_a_node_does_not_have_is_refused(work, tmp_path):
     elsewhere = work.order.model_copy(update={"store": FolderHome(path=str(tmp_path / "nowhere"))})
     with pytest.raises(UserError, match="does not exist on a node"):
         list(heard_to_the_end(actor_for(TALKATIVE), Work("prepare", elsewhere, "small", "run"), Mark("first")))
+
+
+def test_an_actor_of_containers_first_removes_those_whose_owner_died_on_its_node(monkeypatch):
+    """And no others, without asking a Prefect server, of which a node need not know."""
+    dead = Owner.this_process()._replace(start="none that there is")
+    owners = (dead, Owner.this_process(), dead._replace(host="elsewhere"))
+    left = [left_container(owner) for owner in owners]
+    removed: list[object] = []
+    monkeypatch.setattr(reaping.engine, "engine", nullcontext)
+    monkeypatch.setattr(reaping.engine, "containers", lambda client: left)
+    monkeypatch.setattr(reaping.engine, "remove", removed.append)
+    monkeypatch.setattr(reaping, "get_client", lambda **_: pytest.fail("a Prefect server was asked"))
+    StepActor(NODE, Container(), (), 1.0)
+    assert removed == left[:1]
+
+
+def left_container(owner: Owner) -> SimpleNamespace:
+    """Running, of a flow run that somebody may know."""
+    labels = {engine.STEP_LABEL: "a step", engine.RUN_LABEL: str(uuid4()), **owner.labels()}
+    return SimpleNamespace(labels=labels, short_id="0a1b", attrs={"State": {"Status": "running"}})
 
 
 # ------------------------------------------------------------------------------------------------- actors that are lost

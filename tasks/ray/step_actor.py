@@ -140,7 +140,9 @@ def _beginning_here(work: Work) -> Work:
 def _launcher(choice: Choice, arguments: Sequence[str]) -> Launcher:
     if isinstance(choice, Container):
         from tasks.running.container import ContainerLauncher  # imports Docker, which other actors may not have
+        from tasks.supervision.reaping import keep_house_unasked
 
+        keep_house_unasked()  # removes what a killed actor left here; the flow's own janitor sees only its own host
         return ContainerLauncher(choice)
     return ProcessLauncher((sys.executable, *arguments))
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -132,6 +131,15 @@ def keep_house() -> None:
     _tell(_reaped_if_possible(is_orphan))
 
 
+def keep_house_unasked() -> None:
+    """As `keep_house`, on a machine that knows of no Prefect server: by owners that are dead, and by age."""
+    _tell(_reaped_if_possible(_is_orphan_unasked))
+
+
+def _is_orphan_unasked(container: engine.Container) -> bool:
+    return is_orphan(container, over=lambda run: None)
+
+
 def _reaped_if_possible(purposeless: Purposeless) -> list[str]:
     try:
         return reap(purposeless)
@@ -157,7 +165,7 @@ def _judge() -> Iterator[Purposeless]:
             yield is_orphan
     else:
         print("No Prefect server answers, so it is unknown which runs are over.", file=sys.stderr, flush=True)
-        yield partial(is_orphan, over=lambda run: None)
+        yield _is_orphan_unasked
 
 
 def main() -> int:
