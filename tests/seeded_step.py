@@ -2,8 +2,9 @@
 
     python seeded_step.py TRACE SECONDS STEP ORDER.json
 
-Trainings and measurements hold their devices for SECONDS and write so into TRACE, as `fake_flow_run.py` has it. The
-report is the real one, over made-up answers.
+Trainings and measurements hold their devices for SECONDS and write so into TRACE, as `fake_flow_run.py` has it. Before
+that a training leaves a checkpoint in the store, or writes that it goes on from one. The report is the real one, over
+made-up answers.
 """
 
 import os
@@ -35,11 +36,23 @@ def main() -> int:
         return effreason(["step", step, path])
     order = Order.model_validate_json(Path(path).read_text())
     store = open_store(order.store)
+    label = f"{order.spec.address} {os.getpid()}"
+    if step == "train":
+        leave_a_checkpoint(trace, label, store, order.spec)
     if step in ("train", "evaluate"):
-        hold_devices(trace, float(seconds), f"{order.spec.address} {os.getpid()}")
+        hold_devices(trace, float(seconds), label)
     manifest = store.find(order.spec.address) or sealed(store, order.spec)
     emit("manifest", manifest.model_dump(mode="json"))
     return 0
+
+
+def leave_a_checkpoint(trace: str, label: str, store: Store, spec: Spec) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        if store.load_working(spec.address, Path(folder)):
+            say(trace, "resume", label, os.environ["CUDA_VISIBLE_DEVICES"])
+        else:
+            (Path(folder) / "weights").touch()
+            store.save_working(spec.address, "half", Path(folder))
 
 
 def hold_devices(trace: str, seconds: float, label: str) -> None:

@@ -49,6 +49,16 @@ class Place:
         lines = [json.loads(line) for line in self.trace.read_text().splitlines()]
         return sum(line["event"] == event and line["label"].startswith(step) for line in lines)
 
+    def trains_on(self, devices: set[str]) -> bool:
+        """Whether a training holds one of these devices, or did until it was killed."""
+        events = [json.loads(line) for line in self.trace.read_text().splitlines()]
+        ended = {line["label"] for line in events if line["event"] == "end"}
+        return any(
+            line["event"] == "begin" and line["label"].startswith("train") and devices & set(line["devices"])
+            for line in events
+            if line["label"] not in ended
+        )
+
     def holders(self) -> list[int]:
         """The numbers of the processes that hold devices, or did."""
         lines = [json.loads(line) for line in self.trace.read_text().splitlines()]
@@ -207,7 +217,7 @@ def test_a_node_that_is_killed_loses_no_cell_and_changes_nothing_in_the_report(c
     victim = cluster.start_node([2, 3])
     place = on_ray(tmp_path / "ray")
     sweep = begin(cluster, place, 10)
-    while place.count("end", "train") < CELLS // 3:
+    while place.count("end", "train") < CELLS // 3 or not place.trains_on({"2", "3"}):
         assert sweep.poll() is None, (place.folder / "log").read_text()
         time.sleep(0.5)
     os.kill(victim, signal.SIGKILL)
@@ -215,6 +225,7 @@ def test_a_node_that_is_killed_loses_no_cell_and_changes_nothing_in_the_report(c
     held = spans(place.trace, "begin", "end")
     assert len(held) >= STEPS and overlaps(list(held.values())) == 0
     assert "Its node was lost; it continues on 127.0.0.1" in (place.folder / "log").read_text()
+    assert place.count("resume", "train") > 0
     assert place.report() == of_one_machine(tmp_path / "single")
 
 
