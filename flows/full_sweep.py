@@ -42,7 +42,12 @@ def run_name() -> str:
 )
 @supervised(steps_of_sweep)
 def full_sweep(experiment: AskedExperiment) -> Report:
-    """Train every model at every alpha and seed, and report how many tokens each alpha saves at which accuracy."""
+    """Train every model at every alpha and seed, and report how many tokens each alpha saves at which accuracy.
+
+    Args:
+        experiment: The name of a shipped experiment, the path of a TOML file on the worker, or the whole experiment as
+            a form.
+    """
     experiment = pin(experiment, Path())  # in a deployment it is not pinned yet; a pinned one stays as it is
     retries = experiment.runtime.retries
     measure, fine_tune = evaluate.with_options(retries=retries), train.with_options(retries=retries)

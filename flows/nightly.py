@@ -49,7 +49,12 @@ def tonight() -> str:
 )
 @supervised(lambda experiment: steps_of_night(experiment, experiment.night or tonight()))
 def nightly(experiment: AskedExperiment) -> Decision:
-    """Train tonight's candidate, and make it the champion if it passes the gate."""
+    """Train tonight's candidate, and make it the champion if it passes the gate.
+
+    Args:
+        experiment: The name of a shipped experiment, the path of a TOML file on the worker, or the whole experiment as
+            a form.
+    """
     experiment = at_night(pin(experiment, Path()), experiment.night or tonight())
     retries, key = experiment.runtime.retries, candidate_of(experiment)
     measure = evaluate.with_options(retries=retries)
