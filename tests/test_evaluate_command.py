@@ -39,7 +39,8 @@ def test_every_suite_is_told_with_intervals_and_the_evaluation_is_in_the_store(f
     (folder / "mine.jsonl").write_text("".join(f'{{"problem": "{n}+1=?", "answer": {n + 1}}}\n' for n in range(8)))
     printed, address = evaluated(capsys, "--model", "reasoner", "--suite", "chain-sum", "--suite", "mine.jsonl", *FEW)
     for suite in ("chain-sum", "mine"):
-        assert re.search(rf"^{suite} +6 × 2 +[\d.]+% \[[\d.]+, [\d.]+\] +\d+ \[\d+, \d+\]", printed, re.MULTILINE)
+        limits = r"\[[\d.]+, [\d.]+\]"
+        assert re.search(rf"^{suite} +6 × 2 +[\d.]+% {limits} +[\d.]+ {limits}", printed, re.MULTILINE)
     manifest = FolderStore(folder / "runs/store").find(address)
     assert manifest.spec.protocol.samples == 2 and manifest.spec.prompt.template == "{question}"
     assert set(manifest.artifact.suites) == {"chain-sum", "mine"}

@@ -155,7 +155,7 @@ def test_at_the_end_the_results_have_intervals_a_recommendation_and_links_that_o
     sweep.finish()
     results = sweep.artifact("digits-results")
     page = seen(f"{sweep.server.address}/artifacts/artifact/{results['id']}", "results", "1400,620")
-    assert re.search(r"0\.3 \d\d\.\d% \[\d\d\.\d, \d\d\.\d\] \d+ \[\d+, \d+\] \d\d\.\d% \[", page)
+    assert re.search(r"0\.3 \d\d\.\d% \[\d\d\.\d, \d\d\.\d\] \d+\.\d \[\d+\.\d, \d+\.\d\] \d\d\.\d% \[", page)
     assert " yes " in page
     follow(results["data"], at_least=9)
     follow(sweep.artifact("digits-dashboard")["data"], at_least=11)
